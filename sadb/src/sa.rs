@@ -3,8 +3,8 @@ use core::net::IpAddr;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// A connection's or interface's name: UTF-8, at most 47 octets, as it stands in the YAML (`site-b/net`).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Name(/* length-checked, NUL padded */ pub(crate) [u8; 48]);
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Name(pub(crate) [u8; 48]);
 
 impl Name {
     /// `None` when `text` is empty, longer than 47 octets, or has a control character.
