@@ -51,11 +51,26 @@ pub enum Event {
     /// Request `id` is done, or was refused and changed nothing.
     Done { id: u64, result: Result<(), Refusal> },
     /// A packet matched a Protect entry whose tunnel has no outbound SA. At most one per tunnel and second.
-    Acquire { tunnel: u32, source: IpAddr, destination: IpAddr, protocol: u8, source_port: u16, destination_port: u16 },
+    Acquire {
+        tunnel: u32,
+        source: IpAddr,
+        destination: IpAddr,
+        protocol: u8,
+        source_port: u16,
+        destination_port: u16,
+    },
     /// A lifetime ran out. After a hard one the SA carries nothing more.
     Expire { slot: u32, spi: u32, hard: bool },
     /// An auditable event (RFC 4303 §4): rate limited, so `count` tells how many it stands for.
-    Audit { reason: u16, spi: u32, sequence: u64, source: IpAddr, destination: IpAddr, flow_label: u32, count: u32 },
+    Audit {
+        reason: u16,
+        spi: u32,
+        sequence: u64,
+        source: IpAddr,
+        destination: IpAddr,
+        flow_label: u32,
+        count: u32,
+    },
     /// An interface changed its state or its XDP mode; details stand in the interface's status.
     Interface { name: Name, up: bool },
 }

@@ -6,7 +6,9 @@ use wire::selector::Selector;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
     /// Through this tunnel's SAs, or not at all.
-    Protect { tunnel: u32 },
+    Protect {
+        tunnel: u32,
+    },
     /// In the clear.
     Bypass,
     Discard,
