@@ -1,0 +1,119 @@
+//! The batch API: many packets of many SAs in one call, each processed where it lies.
+use arrayvec::ArrayVec;
+use zeroize::Zeroize;
+
+use crate::key::{OpenKey, SealKey};
+use crate::layout;
+
+/// Packets looked at together. Enough for 16 lanes of a few families; small enough for the stack.
+const CHUNK: usize = 64;
+
+/// One packet to seal.
+pub struct Seal<'a> {
+    /// The outbound key of the packet's SA.
+    pub key: &'a SealKey,
+    /// The packet's number, all 64 bits; the header holds its low 32. Never used twice with one key.
+    pub sequence: u64,
+    /// ESP header (already written) ‖ room for the IV ‖ payload with trailer ‖ room for the ICV.
+    pub packet: &'a mut [u8],
+}
+
+/// One packet to open.
+pub struct Open<'a> {
+    /// The inbound key of the packet's SA.
+    pub key: &'a OpenKey,
+    /// The packet's number, all 64 bits, its high half inferred (RFC 4303 Appendix A2.2).
+    pub sequence: u64,
+    /// The packet as it arrived, from the ESP header to the last octet of the ICV.
+    pub packet: &'a mut [u8],
+    /// Set by [`open`], whatever it was before.
+    pub verdict: Result<(), BadIcv>,
+}
+
+impl<'a> Open<'a> {
+    /// A packet that nobody has vouched for yet.
+    pub fn new(key: &'a OpenKey, sequence: u64, packet: &'a mut [u8]) -> Self {
+        Self { key, sequence, packet, verdict: Err(BadIcv) }
+    }
+}
+
+/// The packet is not what the peer's key sealed under this number: corrupt, forged, or too short or
+/// ragged to be whole ([`Suite::accepts`](crate::Suite::accepts) tells those apart beforehand).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the packet's ICV does not verify")]
+pub struct BadIcv;
+
+/// Seals every packet in place: writes the IV, encrypts payload and trailer, writes the ICV.
+/// Packets are grouped by suite, not by SA, and keep their places in `batch`.
+///
+/// Returns how many packets were refused: no room for IV and ICV, payload not whole blocks
+/// ([`Suite::accepts`](crate::Suite::accepts)), a number above [`SealKey::sequence_limit`], or a header
+/// that carries another number. All octets of those are zero afterwards, the SPI (which can then be no SA's)
+/// among them: a packet that cannot be sealed cannot leave in the clear either.
+pub fn seal(batch: &mut [Seal<'_>]) -> usize {
+    batch.chunks_mut(CHUNK).map(seal_chunk).sum()
+}
+
+fn seal_chunk(chunk: &mut [Seal<'_>]) -> usize {
+    let mut refused = 0;
+    let mut fit = ArrayVec::<&mut Seal<'_>, CHUNK>::new();
+    for item in chunk {
+        if item.is_sound() {
+            fit.push(item);
+        } else {
+            item.packet.zeroize();
+            refused += 1;
+        }
+    }
+    fit.sort_unstable_by_key(|item| item.key.lane());
+    for group in fit.chunk_by_mut(|a, b| a.key.lane() == b.key.lane()) {
+        if let Some(kernel) = group.first().map(|item| item.key.kernel()) {
+            kernel(group);
+        }
+    }
+    refused
+}
+
+/// Verifies and decrypts every packet in place, and sets its verdict. Payload and trailer of a good
+/// packet stand where its ciphertext stood. A bad one is left as it arrived: no octet of its plaintext
+/// is ever written. With a MAC of its own the ICV is checked before anything is decrypted, and
+/// all comparisons take constant time. Packets are grouped as in [`seal`].
+pub fn open(batch: &mut [Open<'_>]) {
+    batch.chunks_mut(CHUNK).for_each(open_chunk);
+}
+
+fn open_chunk(chunk: &mut [Open<'_>]) {
+    let mut fit = ArrayVec::<&mut Open<'_>, CHUNK>::new();
+    for item in chunk {
+        item.verdict = Err(BadIcv);
+        if item.is_sound() {
+            fit.push(item);
+        }
+    }
+    fit.sort_unstable_by_key(|item| item.key.lane());
+    for group in fit.chunk_by_mut(|a, b| a.key.lane() == b.key.lane()) {
+        if let Some(kernel) = group.first().map(|item| item.key.kernel()) {
+            kernel(group);
+        }
+    }
+}
+
+impl Seal<'_> {
+    fn is_sound(&self) -> bool {
+        self.key.suite().accepts(self.packet.len())
+            && self.sequence <= self.key.sequence_limit()
+            && carries(self.packet, self.sequence)
+    }
+}
+
+impl Open<'_> {
+    /// The number that the replay window will remember must be the one that the ICV covers.
+    fn is_sound(&self) -> bool {
+        self.key.suite().accepts(self.packet.len()) && carries(self.packet, self.sequence)
+    }
+}
+
+/// Whether the header holds the low half of `sequence`.
+fn carries(packet: &[u8], sequence: u64) -> bool {
+    layout::sequence_low(packet).is_some_and(|low| u64::from(low) == sequence & 0xffff_ffff)
+}

@@ -1,0 +1,232 @@
+//! The contexts of an SA: everything that can be computed before its first packet.
+use core::fmt;
+
+use crate::backend::{Backend, OpenKernel, SealKernel};
+use crate::portable::{OpenSchedule, SealSchedule};
+use crate::suite::Suite;
+
+/// Packets that one IV epoch has room for: the explicit IV's low 40 bits are the packet's number.
+const EPOCH_BITS: u32 = 40;
+/// The highest IV epoch: 24 bits.
+const EPOCH_MAX: u32 = 0xff_ffff;
+/// Numbers kept free at the end, so that a caller's reservation ahead cannot overflow.
+const MARGIN: u64 = u32::MAX as u64;
+
+/// Packets are grouped by this: backend, then suite (so family and key size), never SA.
+pub(crate) type Lane = (u8, Suite);
+
+/// Why key material was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadKey {
+    /// The cipher's key has the wrong length.
+    #[error("{suite} needs an encryption key of {need} octets, salt included, not {have}")]
+    EncryptionLength {
+        /// The suite the key was for.
+        suite: Suite,
+        /// Octets needed: the key, and a counter mode's salt behind it.
+        need: usize,
+        /// Octets given.
+        have: usize,
+    },
+    /// The integrity key has the wrong length.
+    #[error("{suite} needs an integrity key of {need} octets, not {have}")]
+    IntegrityLength {
+        /// The suite the key was for.
+        suite: Suite,
+        /// Octets needed; 0 with an AEAD.
+        need: usize,
+        /// Octets given.
+        have: usize,
+    },
+    /// The IV epoch does not fit its 24 bits; cutting it short could repeat an IV.
+    #[error("IV epoch {0:#x} has more than 24 bits; install a new key")]
+    Epoch(u32),
+    /// The operating system gave no randomness for the IVs.
+    #[error("no randomness for the IVs of a new SA: {0}")]
+    Entropy(getrandom::Error),
+}
+
+/// The outbound context of one SA: key schedule, HMAC states and IV source. Read-only, on cache lines of
+/// its own, wiped when dropped.
+#[repr(align(64))]
+pub struct SealKey {
+    kernel: SealKernel,
+    sequence_limit: u64,
+    backend: &'static Backend,
+    suite: Suite,
+    pub(crate) esn: bool,
+    pub(crate) schedule: SealSchedule,
+}
+
+/// The inbound context of one SA: key schedule and HMAC states. Read-only, on cache lines of its own,
+/// wiped when dropped.
+#[repr(align(64))]
+pub struct OpenKey {
+    kernel: OpenKernel,
+    backend: &'static Backend,
+    suite: Suite,
+    pub(crate) esn: bool,
+    pub(crate) schedule: OpenSchedule,
+}
+
+impl SealKey {
+    /// A context on the fastest backend. `encryption` is the cipher's key with a counter mode's salt behind
+    /// it (RFC 4106 §8.1); `esn` means 64-bit sequence numbers. `iv_epoch` (24 bits) stands on top of a
+    /// counter mode's explicit IVs and must never be the same twice under one key; other suites ignore it.
+    ///
+    /// # Errors
+    /// [`BadKey`]: a length or the epoch does not fit the suite, or the system has no randomness.
+    pub fn new(
+        suite: Suite,
+        encryption: &[u8],
+        integrity: &[u8],
+        esn: bool,
+        iv_epoch: u32,
+    ) -> Result<Self, BadKey> {
+        Self::on(Backend::best(), suite, encryption, integrity, esn, iv_epoch)
+    }
+
+    /// As [`SealKey::new`], on a backend of the caller's choice.
+    ///
+    /// # Errors
+    /// As [`SealKey::new`].
+    pub fn on(
+        backend: &'static Backend,
+        suite: Suite,
+        encryption: &[u8],
+        integrity: &[u8],
+        esn: bool,
+        iv_epoch: u32,
+    ) -> Result<Self, BadKey> {
+        check_lengths(suite, encryption, integrity)?;
+        if suite.counter_mode() && iv_epoch > EPOCH_MAX {
+            return Err(BadKey::Epoch(iv_epoch));
+        }
+        let iv_base = u64::from(iv_epoch) << EPOCH_BITS;
+        Ok(Self {
+            kernel: backend.family(suite).seal,
+            sequence_limit: sequence_limit(suite, esn),
+            backend,
+            suite,
+            esn,
+            schedule: SealSchedule::new(suite, encryption, integrity, iv_base)?,
+        })
+    }
+
+    /// What this context seals with.
+    pub fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    /// The name of the backend that runs it.
+    pub fn backend(&self) -> &'static str {
+        self.backend.name
+    }
+
+    /// The last number that may be sealed; then the SA needs new keys. 2⁴⁰−1 in a counter mode (the room
+    /// of an IV epoch), 2³²−1 without ESN (RFC 4303 §3.3.3), whichever is less.
+    pub fn sequence_limit(&self) -> u64 {
+        self.sequence_limit
+    }
+
+    pub(crate) fn lane(&self) -> Lane {
+        (self.backend.rank, self.suite)
+    }
+
+    pub(crate) fn kernel(&self) -> SealKernel {
+        self.kernel
+    }
+}
+
+impl OpenKey {
+    /// A context on the fastest backend. `encryption` is the cipher's key with a counter mode's salt behind
+    /// it (RFC 4106 §8.1); `esn` means 64-bit sequence numbers.
+    ///
+    /// # Errors
+    /// [`BadKey`]: a length does not fit the suite.
+    pub fn new(
+        suite: Suite,
+        encryption: &[u8],
+        integrity: &[u8],
+        esn: bool,
+    ) -> Result<Self, BadKey> {
+        Self::on(Backend::best(), suite, encryption, integrity, esn)
+    }
+
+    /// As [`OpenKey::new`], on a backend of the caller's choice.
+    ///
+    /// # Errors
+    /// As [`OpenKey::new`].
+    pub fn on(
+        backend: &'static Backend,
+        suite: Suite,
+        encryption: &[u8],
+        integrity: &[u8],
+        esn: bool,
+    ) -> Result<Self, BadKey> {
+        check_lengths(suite, encryption, integrity)?;
+        Ok(Self {
+            kernel: backend.family(suite).open,
+            backend,
+            suite,
+            esn,
+            schedule: OpenSchedule::new(suite, encryption, integrity)?,
+        })
+    }
+
+    /// What this context opens.
+    pub fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    /// The name of the backend that runs it.
+    pub fn backend(&self) -> &'static str {
+        self.backend.name
+    }
+
+    pub(crate) fn lane(&self) -> Lane {
+        (self.backend.rank, self.suite)
+    }
+
+    pub(crate) fn kernel(&self) -> OpenKernel {
+        self.kernel
+    }
+}
+
+/// The length of the wrong key, seen against what the suite needs.
+pub(crate) fn bad_encryption(suite: Suite, have: usize) -> BadKey {
+    BadKey::EncryptionLength { suite, need: suite.key_len(), have }
+}
+
+/// As [`bad_encryption`], for the integrity key.
+pub(crate) fn bad_integrity(suite: Suite, have: usize) -> BadKey {
+    BadKey::IntegrityLength { suite, need: suite.integrity_key_len(), have }
+}
+
+fn check_lengths(suite: Suite, encryption: &[u8], integrity: &[u8]) -> Result<(), BadKey> {
+    if encryption.len() != suite.key_len() {
+        return Err(bad_encryption(suite, encryption.len()));
+    }
+    if integrity.len() != suite.integrity_key_len() {
+        return Err(bad_integrity(suite, integrity.len()));
+    }
+    Ok(())
+}
+
+fn sequence_limit(suite: Suite, esn: bool) -> u64 {
+    let numbers = if esn { u64::MAX - MARGIN } else { u64::from(u32::MAX) };
+    let ivs = if suite.counter_mode() { (1 << EPOCH_BITS) - 1 } else { u64::MAX };
+    numbers.min(ivs)
+}
+
+impl fmt::Debug for SealKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SealKey({}, {}, esn: {}, ..)", self.suite, self.backend.name, self.esn)
+    }
+}
+
+impl fmt::Debug for OpenKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OpenKey({}, {}, esn: {}, ..)", self.suite, self.backend.name, self.esn)
+    }
+}
