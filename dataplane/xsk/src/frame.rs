@@ -1,0 +1,202 @@
+//! A frame: a packet in the UMEM, owned, with a start that moves.
+
+use std::fmt;
+use std::mem;
+use std::ops::{Deref, DerefMut, Range};
+use std::ptr::NonNull;
+use std::slice;
+
+use thiserror::Error;
+
+use crate::umem::{Place, Umem};
+
+/// Octets before a received packet (`XDP_PACKET_HEADROOM`), and of a fresh frame.
+pub const HEADROOM: usize = 256;
+
+/// The frame has no room for that many octets on that side.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("{need} octets wanted and {have} free on that side of the frame")]
+pub struct NoRoom {
+    /// Octets asked for.
+    pub need: usize,
+    /// Octets that are free there.
+    pub have: usize,
+}
+
+/// A packet in its frame. Not `Clone`: holding the value is holding the frame, and dropping it
+/// sends the frame to the spare queue (a [`crate::Pool`] is the faster way home).
+///
+/// Dereferences to the packet's octets. The packet lies somewhere inside the frame; [`Frame::push`]
+/// and [`Frame::pull`] move its start, [`Frame::extend`] and [`Frame::truncate`] its end.
+#[must_use = "dropping a frame drops its packet; count the reason"]
+pub struct Frame {
+    umem: &'static Umem,
+    index: u32,
+    start: u16,
+    len: u16,
+}
+
+const _: () = assert!(size_of::<Frame>() == 16, "batches of frames stay small");
+const _: () = assert!(size_of::<Option<Frame>>() == 16);
+
+impl Frame {
+    /// Only `Umem::claim` calls this, having just written `Place::Held` for `index`.
+    pub(crate) const fn held(umem: &'static Umem, index: u32) -> Self {
+        Self { umem, index, start: HEADROOM as u16, len: 0 }
+    }
+
+    /// Gives the frame up to a ring: writes the place down and answers the frame's number.
+    pub(crate) fn settle(self, to: Place) -> u32 {
+        let index = self.index;
+        self.umem.settle(index, to);
+        mem::forget(self); // the place is written; `drop` would write another
+        index
+    }
+
+    /// Sets where the packet lies, if that is inside the frame.
+    pub(crate) fn place(&mut self, start: u16, len: usize) -> Result<(), NoRoom> {
+        let have = self.umem.frame_size().saturating_sub(usize::from(start));
+        let fits = u16::try_from(len).ok().filter(|_| len <= have);
+        self.len = fits.ok_or(NoRoom { need: len, have })?;
+        self.start = start;
+        Ok(())
+    }
+
+    /// The packet's address as a descriptor carries it.
+    pub(crate) const fn address(&self) -> u64 {
+        self.umem.address(self.index) + self.start as u64
+    }
+
+    pub(crate) fn lives_in(&self, umem: &Umem) -> bool {
+        std::ptr::eq(self.umem, umem)
+    }
+
+    /// The frame's number in its UMEM: the same from receive to transmit, since nothing is copied.
+    pub const fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// Octets free before the packet.
+    pub const fn headroom(&self) -> usize {
+        self.start as usize
+    }
+
+    /// Octets free behind the packet.
+    pub const fn tailroom(&self) -> usize {
+        self.umem.frame_size() - self.end()
+    }
+
+    const fn end(&self) -> usize {
+        self.start as usize + self.len as usize
+    }
+
+    /// Grows the packet by `n` octets at its head and returns them, with whatever lay there.
+    ///
+    /// # Errors
+    /// Less than `n` octets of headroom; nothing has changed.
+    pub fn push(&mut self, n: usize) -> Result<&mut [u8], NoRoom> {
+        let room = NoRoom { need: n, have: self.headroom() };
+        let start = self.headroom().checked_sub(n).ok_or(room)?;
+        self.place(start as u16, self.len() + n)?;
+        Ok(self.octets_mut(start..start + n))
+    }
+
+    /// Takes `n` octets off the head; all of them if there are fewer.
+    pub fn pull(&mut self, n: usize) {
+        let n = n.min(self.len());
+        self.start += n as u16;
+        self.len -= n as u16;
+    }
+
+    /// Grows the packet by `n` octets at its tail and returns them, with whatever lay there.
+    ///
+    /// # Errors
+    /// Less than `n` octets of tailroom; nothing has changed.
+    pub fn extend(&mut self, n: usize) -> Result<&mut [u8], NoRoom> {
+        let (end, have) = (self.end(), self.tailroom());
+        if n > have {
+            return Err(NoRoom { need: n, have });
+        }
+        self.len += n as u16;
+        Ok(self.octets_mut(end..end + n))
+    }
+
+    /// Cuts the packet to `len` octets; does nothing if it is not longer.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len().min(len) as u16;
+    }
+
+    /// Makes the packet empty, with `headroom` octets before it (at most the whole frame).
+    pub fn reset(&mut self, headroom: usize) {
+        self.start = headroom.min(self.umem.frame_size()) as u16;
+        self.len = 0;
+    }
+
+    /// Makes `packet` the packet, copied to where the present one starts.
+    ///
+    /// # Errors
+    /// `packet` is longer than the frame from there on; nothing has changed.
+    pub fn fill(&mut self, packet: &[u8]) -> Result<(), NoRoom> {
+        self.place(self.start, packet.len())?;
+        self.copy_from_slice(packet);
+        Ok(())
+    }
+
+    /// Overwrites the whole frame, so that a read after its return is seen for what it is.
+    pub(crate) fn poison(&mut self) {
+        if cfg!(debug_assertions) && !cfg!(miri) {
+            self.octets_mut(0..self.umem.frame_size()).fill(0xD6);
+        }
+    }
+
+    /// The address of `range` in the frame. All callers hold `range` inside the frame; the check
+    /// stays, since memory safety rests on it.
+    fn address_of(&self, range: &Range<usize>) -> NonNull<u8> {
+        let inside = range.start <= range.end && range.end <= self.umem.frame_size();
+        let at = self.umem.address(self.index) as usize + range.start;
+        let span = self.umem.memory().span(at, range.len()).filter(|_| inside);
+        span.unwrap_or_else(|| unreachable!("frame {} has no octets {range:?}", self.index))
+    }
+
+    fn octets(&self, range: Range<usize>) -> &[u8] {
+        let at = self.address_of(&range);
+        // SAFETY: the octets are inside this frame (checked above) and were zeroed when mapped; the
+        // UMEM is 'static; this is the only `Frame` of its number (`Umem::claim`), so nothing else
+        // writes there while it is borrowed. Test: `frames_do_not_alias`.
+        unsafe { slice::from_raw_parts(at.as_ptr(), range.len()) }
+    }
+
+    fn octets_mut(&mut self, range: Range<usize>) -> &mut [u8] {
+        let at = self.address_of(&range);
+        // SAFETY: as in `octets`, and `&mut self` rules out a second slice over this frame.
+        // Test: `frames_do_not_alias`.
+        unsafe { slice::from_raw_parts_mut(at.as_ptr(), range.len()) }
+    }
+}
+
+impl Deref for Frame {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.octets(self.headroom()..self.end())
+    }
+}
+
+impl DerefMut for Frame {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.octets_mut(self.headroom()..self.end())
+    }
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        self.poison();
+        self.umem.settle(self.index, Place::Spare);
+    }
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Frame {}[{}..{}]", self.index, self.start, self.end())
+    }
+}
