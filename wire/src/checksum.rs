@@ -1,0 +1,139 @@
+//! The Internet checksum (RFC 1071): whole, incremental (RFC 1624), pseudo-headers, and the completion of
+//! checksums that a sender on the same machine left to hardware.
+//!
+//! A *sum* here is a folded 16-bit one's-complement sum, not yet complemented; a *checksum* is its complement.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::{iana::IpProtocol, ip};
+
+/// Folds carries back in until 16 bits are left.
+#[inline]
+pub const fn fold(sum: u64) -> u16 {
+    let sum = (sum & 0xffff_ffff) + (sum >> 32);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    sum as u16
+}
+
+/// The one's-complement sum of two sums.
+#[inline]
+pub const fn add(a: u16, b: u16) -> u16 {
+    let (sum, carry) = a.overflowing_add(b);
+    sum + carry as u16
+}
+
+/// The sum of `octets`; an odd last octet counts as if a zero followed it.
+#[inline]
+pub fn sum(octets: &[u8]) -> u16 {
+    // Added up in the machine's own order and swapped once at the end (RFC 1071 §2(B)): 32-bit words in
+    // 64-bit accumulators cannot overflow below 2^32 words, and the loop vectorises.
+    let (words, rest) = octets.as_chunks::<4>();
+    let mut total: u64 = words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum();
+    let mut last = [0; 4];
+    for (to, from) in last.iter_mut().zip(rest) {
+        *to = *from;
+    }
+    total += u64::from(u32::from_ne_bytes(last));
+    u16::from_be(fold(total))
+}
+
+/// The checksum of `octets`.
+#[inline]
+pub fn checksum(octets: &[u8]) -> u16 {
+    !sum(octets)
+}
+
+/// The sum of the IPv4 pseudo-header (RFC 9293 §3.1, RFC 768).
+#[inline]
+pub fn pseudo_v4(src: Ipv4Addr, dst: Ipv4Addr, protocol: IpProtocol, length: u16) -> u16 {
+    let addresses = u64::from(src.to_bits()) + u64::from(dst.to_bits());
+    fold(addresses + u64::from(protocol.0) + u64::from(length))
+}
+
+/// The sum of the IPv6 pseudo-header (RFC 8200 §8.1); `length` is that of the upper-layer packet.
+#[inline]
+pub fn pseudo_v6(src: Ipv6Addr, dst: Ipv6Addr, protocol: IpProtocol, length: u32) -> u16 {
+    let addresses = add(sum(&src.octets()), sum(&dst.octets()));
+    fold(u64::from(addresses) + u64::from(protocol.0) + u64::from(length))
+}
+
+/// The sum of the pseudo-header of whichever family the addresses are; when they differ in family, the
+/// sum is that of an IPv6 pseudo-header with the IPv4 side mapped.
+#[inline]
+pub fn pseudo(src: IpAddr, dst: IpAddr, protocol: IpProtocol, length: u32) -> u16 {
+    match (src, dst) {
+        (IpAddr::V4(src), IpAddr::V4(dst)) => {
+            let addresses = u64::from(src.to_bits()) + u64::from(dst.to_bits());
+            fold(addresses + u64::from(protocol.0) + u64::from(length))
+        }
+        (IpAddr::V6(src), IpAddr::V6(dst)) => pseudo_v6(src, dst, protocol, length),
+        (IpAddr::V4(src), IpAddr::V6(dst)) => {
+            pseudo_v6(src.to_ipv6_mapped(), dst, protocol, length)
+        }
+        (IpAddr::V6(src), IpAddr::V4(dst)) => {
+            pseudo_v6(src, dst.to_ipv6_mapped(), protocol, length)
+        }
+    }
+}
+
+/// The checksum after one 16-bit word it covers has changed from `old` to `new` (RFC 1624 equation 3).
+#[inline]
+pub const fn update(checksum: u16, old: u16, new: u16) -> u16 {
+    !add(add(!checksum, !old), new)
+}
+
+/// [`update`] for a 32-bit word on an even offset.
+#[inline]
+pub const fn update_u32(checksum: u16, old: u32, new: u32) -> u16 {
+    let high = update(checksum, (old >> 16) as u16, (new >> 16) as u16);
+    update(high, old as u16, new as u16)
+}
+
+/// Completes a checksum that the sender left to hardware, in a whole IP packet.
+///
+/// A local sender (veth, TUN, a virtual machine) may hand over TCP and UDP packets whose checksum field holds
+/// only the pseudo-header's sum. Inside a tunnel nobody would ever finish it. `true` when the field was in
+/// that state and has been rewritten. A packet whose *right* checksum happens to equal that sum is rewritten
+/// to the same value, so a false match does no harm. Fragments and anything malformed are left alone.
+pub fn complete(packet: &mut [u8]) -> bool {
+    let Some(partial) = Partial::detect(packet) else { return false };
+    let Some(field) = packet.get_mut(partial.at..).and_then(|rest| rest.first_chunk_mut::<2>()) else {
+        return false;
+    };
+    *field = partial.checksum.to_be_bytes();
+    true
+}
+
+/// Where an unfinished checksum stands and what belongs there.
+struct Partial {
+    at: usize,
+    checksum: u16,
+}
+
+impl Partial {
+    fn detect(octets: &[u8]) -> Option<Self> {
+        let packet = ip::Packet::parse(octets).ok().filter(|packet| packet.fragment().is_none())?;
+        let (field_at, least) = match packet.protocol() {
+            IpProtocol::TCP => (16, 20),
+            IpProtocol::UDP => (6, 8),
+            _ => return None,
+        };
+        let upper = packet.upper();
+        let length = u32::try_from(upper.len()).ok().filter(|length| *length >= least)?;
+        let field = upper.get(field_at..).and_then(|rest| rest.first_chunk::<2>())?;
+        let field = u16::from_be_bytes(*field);
+        let pseudo = pseudo(packet.src(), packet.dst(), packet.protocol(), length);
+        // UDP's zero means "no checksum" (RFC 768), not "not finished".
+        if field != pseudo || (field == 0 && packet.protocol() == IpProtocol::UDP) {
+            return None;
+        }
+        // The field holds the pseudo-header's sum already, so summing the upper layer covers both.
+        let checksum = match (packet.protocol(), checksum(upper)) {
+            (IpProtocol::UDP, 0) => 0xffff,
+            (_, checksum) => checksum,
+        };
+        Some(Self { at: packet.header_len() + field_at, checksum })
+    }
+}
