@@ -1,0 +1,131 @@
+//! What every worker reads: published whole, replaced whole, never changed in place.
+use crate::fib::{Fib, Mac};
+use crate::notice::Notice;
+use crate::sad::Sad;
+use crate::spd::Spd;
+use crate::handoff::Inbox;
+use arc_swap::ArcSwap;
+use core::net::IpAddr;
+use core::sync::atomic::{AtomicU64, Ordering};
+use crossbeam_queue::ArrayQueue;
+use sadb::{Name, Region, Role, Setup};
+use std::collections::HashSet;
+
+/// Notices that may wait for the keeper.
+const NOTICES: usize = 1024;
+
+/// Everything that the workers and the keeper have in common.
+pub struct Shared {
+    /// Records, counters, rings: what the other process sees.
+    pub region: Region,
+    /// The SAs, with their keys.
+    pub sad: Sad,
+    /// Policy and the mirror of the kernel's tables. Store a new one to change anything.
+    pub tables: ArcSwap<Tables>,
+    /// From the workers to the keeper.
+    pub notices: ArrayQueue<Notice>,
+    /// Packets on their way to the worker that owns their SA: one inbox per worker.
+    pub(crate) inboxes: Vec<Inbox>,
+    notices_lost: AtomicU64,
+}
+
+impl Shared {
+    /// For as many workers as `setup` names cores, at least one.
+    pub fn new(region: Region, setup: &Setup) -> Self {
+        Self {
+            sad: Sad::new(setup.geometry.sa_slots),
+            region,
+            tables: ArcSwap::default(),
+            notices: ArrayQueue::new(NOTICES),
+            inboxes: setup.cores.iter().map(|_| Inbox::new()).collect(),
+            notices_lost: AtomicU64::new(0),
+        }
+    }
+
+    /// Says something to the keeper, or counts that it could not.
+    pub fn tell(&self, notice: Notice) {
+        if self.notices.push(notice).is_err() {
+            self.notices_lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Notices that found the queue full.
+    pub fn notices_lost(&self) -> u64 {
+        self.notices_lost.load(Ordering::Relaxed)
+    }
+
+    /// Frames that are between two workers now.
+    pub fn in_handoff(&self) -> usize {
+        self.inboxes.iter().map(Inbox::len).sum()
+    }
+}
+
+/// A snapshot of policy, routes, neighbours and links.
+#[derive(Clone, Debug, Default)]
+pub struct Tables {
+    /// Ordered policy (RFC 4301 §4.4.1).
+    pub spd: Spd,
+    /// Routes and neighbours.
+    pub fib: Fib,
+    /// The gateway's own addresses.
+    pub locals: LocalAddresses,
+    /// One per port of `Setup`, in its order.
+    pub interfaces: Vec<InterfaceInfo>,
+    /// Higher with every change: what waits or was remembered is looked up again.
+    pub generation: u64,
+}
+
+/// One of our ports, as the kernel describes its link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InterfaceInfo {
+    /// Index of the port; equals the index of this entry.
+    pub port: usize,
+    /// As the kernel numbers links; 0 while it is gone.
+    pub ifindex: u32,
+    /// Its Ethernet address.
+    pub mac: Mac,
+    /// Largest IP packet, octets.
+    pub mtu: u16,
+    /// Inside or outside.
+    pub role: Role,
+    /// As configured.
+    pub name: Name,
+    /// Administratively up, with carrier.
+    pub up: bool,
+    /// Arriving plaintext may carry partial TCP and UDP checksums.
+    pub complete_checksums: bool,
+    /// The gateway's addresses on this link: sources for ICMP errors.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// The gateway's own addresses, on any link.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LocalAddresses {
+    unicast: HashSet<IpAddr>,
+    broadcast: HashSet<IpAddr>,
+}
+
+impl LocalAddresses {
+    /// `broadcast`: the directed broadcast addresses of the gateway's links, which are never forwarded to.
+    pub fn new(
+        unicast: impl IntoIterator<Item = IpAddr>,
+        broadcast: impl IntoIterator<Item = IpAddr>,
+    ) -> Self {
+        Self { unicast: unicast.into_iter().collect(), broadcast: broadcast.into_iter().collect() }
+    }
+
+    /// Whether this is the gateway itself.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.unicast.contains(&address)
+    }
+
+    /// Whether this is the broadcast address of one of the gateway's networks.
+    pub fn is_broadcast(&self, address: IpAddr) -> bool {
+        self.broadcast.contains(&address)
+    }
+
+    /// The unicast addresses, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        self.unicast.iter().copied()
+    }
+}
