@@ -200,3 +200,80 @@ impl fmt::Debug for Frame {
         write!(f, "Frame {}[{}..{}]", self.index, self.start, self.end())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_do_not_alias() {
+        let umem = Umem::new(3, 2048).unwrap();
+        let mut frames: Vec<Frame> = std::iter::from_fn(|| umem.take()).collect();
+        for (n, frame) in (1..).zip(&mut frames) {
+            frame.reset(0);
+            frame.extend(2048).unwrap().fill(n);
+        }
+        let [first, second, third] = frames.as_mut_slice() else { panic!("three frames") };
+        let (a, b, c): (&mut [u8], &mut [u8], &[u8]) = (first, second, third);
+        a.fill(0xA); // three slices live at once: Miri objects if two of them touch
+        b.fill(0xB);
+        assert!(a.iter().all(|&o| o == 0xA) && b.iter().all(|&o| o == 0xB));
+        assert!(c.iter().all(|&o| o == 3));
+    }
+
+    #[test]
+    fn headers_are_pushed_and_popped_in_place() {
+        let umem = Umem::new(1, 2048).unwrap();
+        let mut frame = umem.take().unwrap();
+        frame.fill(b"payload").unwrap();
+        let at = frame.as_ptr();
+        frame.push(4).unwrap().copy_from_slice(b"HEAD");
+        frame.extend(4).unwrap().copy_from_slice(b"tail");
+        assert_eq!(&frame[..], b"HEADpayloadtail");
+        assert_eq!(frame.headroom(), HEADROOM - 4);
+        frame.pull(4);
+        frame.truncate(7);
+        assert_eq!((&frame[..], frame.as_ptr()), (&b"payload"[..], at), "nothing was copied");
+    }
+
+    #[test]
+    fn a_packet_cannot_grow_out_of_its_frame() {
+        let umem = Umem::new(1, 2048).unwrap();
+        let mut frame = umem.take().unwrap();
+        frame.fill(b"x").unwrap();
+        assert_eq!(frame.push(257).unwrap_err(), NoRoom { need: 257, have: 256 });
+        assert_eq!(frame.extend(1792).unwrap_err(), NoRoom { need: 1792, have: 1791 });
+        assert_eq!(frame.push(usize::MAX).unwrap_err().have, 256);
+        assert_eq!(frame.extend(usize::MAX).unwrap_err().have, 1791);
+        assert_eq!(frame.fill(&[0; 1793]).unwrap_err(), NoRoom { need: 1793, have: 1792 });
+        assert_eq!(&frame[..], b"x", "a refusal changes nothing");
+        frame.push(256).unwrap();
+        frame.extend(1791).unwrap();
+        assert_eq!((frame.len(), frame.headroom(), frame.tailroom()), (2048, 0, 0));
+    }
+
+    #[test]
+    fn pulling_and_cutting_stop_at_the_packets_ends() {
+        let umem = Umem::new(1, 4096).unwrap();
+        let mut frame = umem.take().unwrap();
+        frame.fill(b"abc").unwrap();
+        frame.truncate(100);
+        assert_eq!(&frame[..], b"abc");
+        frame.pull(usize::MAX);
+        assert!(frame.is_empty());
+        assert_eq!(frame.headroom(), HEADROOM + 3);
+        frame.reset(usize::MAX);
+        assert_eq!((frame.headroom(), frame.tailroom()), (4096, 0));
+    }
+
+    #[test]
+    #[cfg(all(debug_assertions, not(miri)))]
+    fn a_returned_frame_is_poisoned() {
+        let umem = Umem::new(1, 2048).unwrap();
+        let mut frame = umem.take().unwrap();
+        frame.fill(b"secret").unwrap();
+        drop(frame);
+        let mut frame = umem.take().unwrap();
+        assert!(frame.extend(6).unwrap().iter().all(|&o| o == 0xD6));
+    }
+}

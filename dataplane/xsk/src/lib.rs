@@ -43,6 +43,6 @@ pub use frame::{Frame, HEADROOM, NoRoom};
 pub use pool::Pool;
 pub use port::{Port, Statistics};
 pub use rings::RingSizes;
-pub use socket::{BindError, BindMode, Mode, Socket};
+pub use socket::{BindError, BindFault, BindMode, Mode, Socket};
 pub use twin::{Twin, Wire};
 pub use umem::{Census, Umem, UmemError};

@@ -158,6 +158,13 @@ impl<T: Copy> Producer<T> {
     pub fn needs_wakeup(&self) -> bool {
         self.ring.needs_wakeup()
     }
+
+    /// What a peer that lies would write.
+    #[cfg(test)]
+    pub fn force_head(&mut self, head: u32) {
+        self.head = head;
+        self.publish();
+    }
 }
 
 /// The side that reads entries.

@@ -34,14 +34,15 @@ impl RingSizes {
     }
 
     /// The ring whose size the kernel would refuse, by name.
-    pub(crate) fn wrong(&self) -> Option<(&'static str, u32)> {
+    pub(crate) fn wrong(&self) -> Option<&'static str> {
         let named = [
-            ("fill", self.fill),
-            ("completion", self.completion),
-            ("receive", self.receive),
-            ("transmit", self.transmit),
+            ("size the fill ring", self.fill),
+            ("size the completion ring", self.completion),
+            ("size the receive ring", self.receive),
+            ("size the transmit ring", self.transmit),
         ];
-        named.into_iter().find(|(_, size)| !size.is_power_of_two() || *size > 1 << 20)
+        let wrong = |size: u32| !size.is_power_of_two() || size > 1 << 20;
+        named.into_iter().find(|&(_, size)| wrong(size)).map(|(ring, _)| ring)
     }
 }
 
@@ -183,6 +184,11 @@ impl Rings {
             self.fill.stage(self.umem.address(index));
             self.filling += 1;
         }
+    }
+
+    /// Whether the other side has yet to take a packet that we gave it to send.
+    pub fn unsent(&mut self) -> bool {
+        self.sending > 0 && self.trust(|rings| rings.transmit.pending()) > 0
     }
 
     pub const fn in_flight(&self) -> usize {
