@@ -1,23 +1,46 @@
 //! The XDP program, its maps and its loader.
 //!
-//! One program serves every interface of the gateway. It decides which frames are ours and redirects those to
-//! the AF_XDP socket of the receiving queue; all others pass to the kernel. Program, maps and links are pinned,
-//! so that they outlive the process: while no socket is bound, what would be redirected is dropped (fail closed),
-//! and SSH, ARP and the rest go on.
+//! One program (`postern.bpf.c`, whose head states the rules) serves every interface of the gateway. It decides
+//! which frames are ours and redirects those to the AF_XDP socket of the receiving queue; all others pass to the
+//! kernel. It parses as little as that takes: lengths, addresses, extension headers, the first octets behind UDP.
+//! Checksums, policies and everything exact are the data plane's.
+//!
+//! # When the data plane is gone
+//!
+//! Maps and links are pinned under one directory of a BPF file system, so that program and policy outlive the
+//! process. The kernel takes a closed socket out of its map, and a redirect without a socket is a drop: protected
+//! prefixes fail closed both ways, while SSH, ARP, IKE and the rest go on. The next process adopts the pins. In
+//! this order no moment is open: [`Program::load`], the `set_…` calls, [`Program::attach`], [`Program::set_socket`].
+//! If the program changed meanwhile, `attach` replaces it in one step. Only [`detach_all`] ends the protection.
+//!
+//! What never passes an interface with our program, such as packets that the gateway itself sends, is not
+//! protected by it.
 
-use std::net::IpAddr;
-use std::os::fd::BorrowedFd;
+use std::fs::{self, File};
 use std::path::Path;
 
+mod attach;
+mod counter;
 mod error;
+mod maps;
+mod program;
+mod skeleton;
+
+pub use counter::NAMES as COUNTERS;
 pub use error::Error;
+pub use program::Program;
+
+use maps::Layout;
 
 /// Interfaces that one data plane may serve: slots are `0..SLOTS`.
 pub const SLOTS: u32 = 16;
 /// Receive queues per interface that may have a socket.
 pub const QUEUES: u32 = 64;
+/// UDP ports on which ESP may arrive.
+pub const ENCAP_PORTS: u32 = 4;
 
-/// Sizes of the maps, fixed when they are first created.
+/// How much the maps may hold. Raising a limit takes effect at the next [`Program::load`], which carries the
+/// entries over; a lower one keeps the larger map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Prefixes in each of the two protected sets.
@@ -33,13 +56,14 @@ impl Default for Limits {
     }
 }
 
-/// Which rules apply to frames that arrive on an interface.
+/// Which rules apply to frames that arrive on an interface. The values are those of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
 pub enum Role {
     /// Plaintext side.
-    Inside,
+    Inside = 0,
     /// Ciphertext side.
-    Outside,
+    Outside = 1,
 }
 
 /// What the caller asks for.
@@ -49,7 +73,7 @@ pub enum Mode {
     Native,
     /// In the kernel's generic path, after the socket buffer is made: slow, works on every device.
     Generic,
-    /// Native where the driver has it, else generic.
+    /// Native where the driver has it, else generic. What an earlier process attached stays as it is.
     Any,
 }
 
@@ -62,72 +86,58 @@ pub enum AttachMode {
     Generic,
 }
 
-/// The loaded program and its maps. Dropping it leaves everything in place: see [`detach_all`].
-pub struct Program;
+/// What the program does with a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// To the kernel.
+    Pass,
+    /// To the data plane.
+    Redirect,
+    /// Nowhere.
+    Drop,
+}
 
-impl Program {
-    /// Loads the program; adopts maps that an earlier process pinned under `pin_dir` (a directory on a bpffs).
-    pub fn load(_pin_dir: &Path, _limits: Limits) -> Result<Self, Error> {
-        todo!()
+/// Takes the program off every interface and removes all pins: nothing is protected any more. Refused while a
+/// [`Program`] of any process works with these pins. Nothing there is fine.
+pub fn detach_all(pin_dir: &Path) -> Result<(), Error> {
+    if !pin_dir.exists() {
+        return Ok(());
     }
-    /// Attaches to an interface, or adopts the attachment that an earlier process left there.
-    pub fn attach(
-        &self,
-        _ifindex: u32,
-        _role: Role,
-        _slot: u32,
-        _mode: Mode,
-    ) -> Result<AttachMode, Error> {
-        todo!()
+    let lock = lock(pin_dir)?;
+    let ours = pinned_ids(pin_dir)?;
+    for ifindex in attach::linked(pin_dir)? {
+        attach::end(&lock, pin_dir, ifindex, None)?;
     }
-    /// Takes the program off one interface.
-    pub fn detach(&self, _ifindex: u32) -> Result<(), Error> {
-        todo!()
+    if let Some(interfaces) = maps::pinned(&Layout::INTERFACES.pin(pin_dir))? {
+        for ifindex in maps::numbers(&interfaces) {
+            attach::end_if_ours(&lock, pin_dir, ifindex, &ours)?;
+        }
     }
-    /// Whether our program is on the interface now, and how; `None` if nothing or the interface is gone.
-    pub fn attached(&self, _ifindex: u32) -> Result<Option<AttachMode>, Error> {
-        todo!()
+    let fault = |source| Error::Pin { path: pin_dir.into(), source };
+    for entry in fs::read_dir(pin_dir).map_err(fault)? {
+        fs::remove_file(entry.map_err(fault)?.path()).map_err(fault)?;
     }
-    /// Frames of (slot, queue) go to this AF_XDP socket from now on.
-    pub fn set_socket(
-        &self,
-        _slot: u32,
-        _queue: u32,
-        _socket: BorrowedFd<'_>,
-    ) -> Result<(), Error> {
-        todo!()
-    }
-    /// No socket any more: what is ours is dropped.
-    pub fn clear_socket(&self, _slot: u32, _queue: u32) -> Result<(), Error> {
-        todo!()
-    }
-    /// Our own addresses, all of them.
-    pub fn set_locals(&self, _addresses: &[IpAddr]) -> Result<(), Error> {
-        todo!()
-    }
-    /// Outer addresses of known peers.
-    pub fn set_peers(&self, _addresses: &[IpAddr]) -> Result<(), Error> {
-        todo!()
-    }
-    /// Prefixes behind peers that some policy protects.
-    pub fn set_protected_remote(&self, _prefixes: &[(IpAddr, u8)]) -> Result<(), Error> {
-        todo!()
-    }
-    /// Prefixes behind us that some policy protects.
-    pub fn set_protected_local(&self, _prefixes: &[(IpAddr, u8)]) -> Result<(), Error> {
-        todo!()
-    }
-    /// UDP ports on which ESP may arrive (RFC 3948), at most 4; 4500 unless set.
-    pub fn set_udp_encap_ports(&self, _ports: &[u16]) -> Result<(), Error> {
-        todo!()
-    }
-    /// Every way a frame can end here, by name, summed over the CPUs.
-    pub fn counters(&self) -> Result<Vec<(&'static str, u64)>, Error> {
-        todo!()
+    fs::remove_dir(pin_dir).map_err(fault)
+}
+
+/// One process at a time: the lock goes with the process, however it ends.
+fn lock(pin_dir: &Path) -> Result<File, Error> {
+    let fault = |source| Error::Pin { path: pin_dir.into(), source };
+    let directory = File::open(pin_dir).map_err(fault)?;
+    match directory.try_lock() {
+        Ok(()) => Ok(directory),
+        Err(fs::TryLockError::WouldBlock) => Err(Error::InUse(pin_dir.into())),
+        Err(fs::TryLockError::Error(source)) => Err(fault(source)),
     }
 }
 
-/// Takes the program off every interface and removes all pins: nothing is protected any more.
-pub fn detach_all(_pin_dir: &Path) -> Result<(), Error> {
-    todo!()
+/// Ids of the maps pinned here: a program that uses one of them is ours.
+fn pinned_ids(pin_dir: &Path) -> Result<Vec<u32>, Error> {
+    let mut ids = Vec::new();
+    for layout in Layout::all(Limits::default()) {
+        if let Some(map) = maps::pinned(&layout.pin(pin_dir))? {
+            ids.push(maps::map_id(&map).map_err(|source| Error::Map { map: layout.name, source })?);
+        }
+    }
+    Ok(ids)
 }
