@@ -99,7 +99,8 @@ pub const fn update_u32(checksum: u16, old: u32, new: u32) -> u16 {
 /// to the same value, so a false match does no harm. Fragments and anything malformed are left alone.
 pub fn complete(packet: &mut [u8]) -> bool {
     let Some(partial) = Partial::detect(packet) else { return false };
-    let Some(field) = packet.get_mut(partial.at..).and_then(|rest| rest.first_chunk_mut::<2>()) else {
+    let Some(field) = packet.get_mut(partial.at..).and_then(|rest| rest.first_chunk_mut::<2>())
+    else {
         return false;
     };
     *field = partial.checksum.to_be_bytes();
@@ -135,5 +136,130 @@ impl Partial {
             (_, checksum) => checksum,
         };
         Some(Self { at: packet.header_len() + field_at, checksum })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ipv4, ipv6, udp};
+
+    #[test]
+    fn the_example_of_rfc_1071_section_3() {
+        let octets = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
+        assert_eq!(sum(&octets), 0xddf2);
+        assert_eq!(checksum(&octets), !0xddf2);
+    }
+
+    #[test]
+    fn the_example_of_rfc_1624_section_4() {
+        // The old equation gives 0xffff here; equation 3 must give zero.
+        assert_eq!(update(0xdd2f, 0x5555, 0x3285), 0x0000);
+    }
+
+    #[test]
+    fn every_length_sums_as_the_definition_does() {
+        let octets: Vec<u8> = (0..100u8).map(|i| i.wrapping_mul(197).wrapping_add(211)).collect();
+        for len in 0..=octets.len() {
+            let mut want = 0u32;
+            for pair in octets[..len].chunks(2) {
+                want += u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0));
+                want = (want & 0xffff) + (want >> 16);
+            }
+            assert_eq!(u32::from(sum(&octets[..len])), want, "{len} octets");
+        }
+        assert_eq!(sum(&[0xff; 65_536]), 0xffff);
+    }
+
+    #[test]
+    fn folding_keeps_every_carry() {
+        for (wide, want) in
+            [(0, 0), (0xffff, 0xffff), (0x1_0000, 1), (0x1_fffe, 0xffff), (u64::MAX, 0xffff)]
+        {
+            assert_eq!(fold(wide), want, "{wide:#x}");
+        }
+    }
+
+    const SRC4: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 2);
+    const DST4: Ipv4Addr = Ipv4Addr::new(10, 2, 0, 2);
+
+    fn v4(protocol: IpProtocol, upper: &[u8], more_fragments: bool) -> Vec<u8> {
+        let mut header = [0; 20];
+        ipv4::Repr {
+            src: SRC4,
+            dst: DST4,
+            protocol,
+            ttl: 64,
+            tos: 0,
+            id: 1,
+            dont_fragment: false,
+            more_fragments,
+            fragment_offset: 0,
+            payload_len: upper.len() as u16,
+        }
+        .emit(&mut header);
+        [&header, upper].concat()
+    }
+
+    fn datagram(checksum: u16, payload: &[u8]) -> Vec<u8> {
+        let payload_len = payload.len() as u16;
+        let header = udp::Header { source: 5000, destination: 53, payload_len, checksum };
+        [&header.emit(), payload].concat()
+    }
+
+    #[test]
+    fn an_unfinished_udp_checksum_is_completed_over_ipv4() {
+        let payload = b"unfinished";
+        let partial = pseudo_v4(SRC4, DST4, IpProtocol::UDP, 18);
+        let mut packet = v4(IpProtocol::UDP, &datagram(partial, payload), false);
+        assert!(complete(&mut packet));
+        let udp = udp::Udp::parse(&packet[20..]).unwrap();
+        assert!(udp.checksum_ok(SRC4.into(), DST4.into()));
+        assert_eq!(udp.checksum(), udp::checksum(SRC4.into(), DST4.into(), &datagram(0, payload)));
+        assert!(!complete(&mut packet), "a finished one is left alone");
+    }
+
+    #[test]
+    fn an_unfinished_tcp_checksum_is_completed_over_ipv6_behind_extension_headers() {
+        let (src, dst) = ("fd01::1".parse().unwrap(), "fd02::1".parse().unwrap());
+        let mut tcp = [7u8; 32];
+        [tcp[16], tcp[17]] = pseudo_v6(src, dst, IpProtocol::TCP, 32).to_be_bytes();
+        let mut header = [0; 40];
+        let next_header = IpProtocol::DSTOPTS;
+        ipv6::Repr {
+            src,
+            dst,
+            next_header,
+            hop_limit: 64,
+            traffic_class: 0,
+            flow_label: 0,
+            payload_len: 40,
+        }
+        .emit(&mut header);
+        let mut packet = [&header[..], &[6, 0, 1, 4, 0, 0, 0, 0], &tcp].concat();
+        assert!(complete(&mut packet));
+        let pseudo = pseudo_v6(src, dst, IpProtocol::TCP, 32);
+        assert_eq!(add(pseudo, sum(&packet[48..])), 0xffff);
+    }
+
+    #[test]
+    fn what_is_not_an_unfinished_checksum_is_left_alone() {
+        let partial = pseudo_v4(SRC4, DST4, IpProtocol::UDP, 18);
+        let unfinished = datagram(partial, b"unfinished");
+        let mut cut = v4(IpProtocol::UDP, &unfinished, false);
+        cut.truncate(30);
+        for (why, packet) in [
+            ("no checksum", v4(IpProtocol::UDP, &datagram(0, b"unfinished"), false)),
+            ("a wrong checksum", v4(IpProtocol::UDP, &datagram(partial ^ 1, b"unfinished"), false)),
+            ("a first fragment", v4(IpProtocol::UDP, &datagram(partial, b"unfinish"), true)),
+            ("another protocol", v4(IpProtocol::SCTP, &unfinished, false)),
+            ("a TCP header cut short", v4(IpProtocol::TCP, &[0; 19], false)),
+            ("a packet cut short", cut),
+            ("nothing", vec![]),
+        ] {
+            let mut changed = packet.clone();
+            assert!(!complete(&mut changed), "{why}");
+            assert_eq!(changed, packet, "{why}");
+        }
     }
 }

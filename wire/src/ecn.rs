@@ -57,7 +57,11 @@ pub struct Illegal {
 
 impl fmt::Display for Illegal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "outer ECN {:?} over inner {:?}: congestion nobody can react to", self.outer, self.inner)
+        write!(
+            f,
+            "outer ECN {:?} over inner {:?}: congestion nobody can react to",
+            self.outer, self.inner
+        )
     }
 }
 

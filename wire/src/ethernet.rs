@@ -147,3 +147,77 @@ impl Header {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ADDRESSES: [u8; 12] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
+
+    fn frame(after_addresses: &[u8]) -> Vec<u8> {
+        [&ADDRESSES, after_addresses].concat()
+    }
+
+    #[test]
+    fn up_to_two_tags_are_looked_through_and_a_third_is_left_to_see() {
+        for (after, ethertype, header_len, ids) in [
+            (&[0x08, 0x00][..], EtherType::IPV4, 14, &[][..]),
+            (&[0x86, 0xdd], EtherType::IPV6, 14, &[]),
+            (&[0x00, 0x26], EtherType(0x26), 14, &[]), // an 802.3 length
+            (&[0x81, 0x00, 0x20, 0x05, 0x08, 0x00], EtherType::IPV4, 18, &[5]),
+            (&[0x88, 0xa8, 0xff, 0xff, 0x86, 0xdd], EtherType::IPV6, 18, &[4095]),
+            (&[0x88, 0xa8, 0, 7, 0x81, 0, 0, 8, 0x08, 0x06], EtherType::ARP, 22, &[7, 8]),
+            (&[0x91, 0x00, 0, 7, 0x81, 0, 0, 8, 0x08, 0x06], EtherType::ARP, 22, &[7, 8]),
+            (&[0x81, 0, 0, 1, 0x81, 0, 0, 2, 0x81, 0, 0, 3, 8, 0], EtherType::VLAN, 22, &[1, 2]),
+        ] {
+            let octets = frame(after);
+            let frame = Ethernet::parse(&octets).unwrap();
+            assert_eq!(frame.ethertype(), ethertype, "{after:02x?}");
+            assert_eq!(frame.header_len(), header_len);
+            assert_eq!(frame.payload(), &octets[header_len..]);
+            assert_eq!(frame.tags().map(VlanTag::id).collect::<Vec<_>>(), ids);
+            assert_eq!((frame.destination()[5], frame.source()[5]), (1, 2));
+        }
+    }
+
+    #[test]
+    fn a_header_cut_at_any_octet_is_truncated_and_says_what_it_needs() {
+        for (after, len) in [
+            (&[0x08, 0x00][..], 14),
+            (&[0x81, 0x00, 0, 5, 0x08, 0x00], 18),
+            (&[0x88, 0xa8, 0, 7, 0x81, 0, 0, 8, 0x86, 0xdd], 22),
+        ] {
+            let whole = frame(after);
+            assert_eq!(whole.len(), len);
+            for have in 0..len {
+                // What is missing is the fixed header first, then one tag after the other.
+                let need = [14, 18, 22].into_iter().find(|need| have < *need).unwrap();
+                let got = Ethernet::parse(&whole[..have]).unwrap_err();
+                assert_eq!(got, Malformed::Truncated { need, have }, "{have} of {len}");
+            }
+            assert!(Ethernet::parse(&whole).unwrap().payload().is_empty());
+        }
+    }
+
+    #[test]
+    fn tag_fields_are_three_bits_one_bit_and_twelve() {
+        let tag = VlanTag { protocol: EtherType::VLAN, control: 0b101_1_0000_0010_1010 };
+        assert_eq!((tag.priority(), tag.drop_eligible(), tag.id()), (5, true, 42));
+    }
+
+    #[test]
+    fn what_is_emitted_is_parsed_again() {
+        let header = Header { destination: [1; 6], source: [2; 6], ethertype: EtherType::IPV6 };
+        let plain = header.emit();
+        let frame = Ethernet::parse(&plain).unwrap();
+        assert_eq!((frame.destination(), frame.source()), ([1; 6], [2; 6]));
+        assert_eq!(frame.ethertype(), EtherType::IPV6);
+        assert!(frame.is_multicast());
+
+        let tag = VlanTag { protocol: EtherType::SERVICE_VLAN, control: 0x2abc };
+        let tagged = header.emit_tagged(tag);
+        let frame = Ethernet::parse(&tagged).unwrap();
+        assert_eq!(frame.tags().collect::<Vec<_>>(), [tag]);
+        assert_eq!((frame.ethertype(), frame.header_len()), (EtherType::IPV6, 18));
+    }
+}

@@ -79,8 +79,11 @@ impl<'a> Packet<'a> {
         let short = Malformed::Truncated { need: found.offset, have: packet.octets().len() };
         let upper = packet.octets().get(found.offset..).ok_or(short)?;
         let fragment = found.fragment.filter(|fragment| !fragment.is_atomic());
-        let fragment = fragment
-            .map(|fragment| Fragment { offset: fragment.offset, more: fragment.more, id: fragment.id });
+        let fragment = fragment.map(|fragment| Fragment {
+            offset: fragment.offset,
+            more: fragment.more,
+            id: fragment.id,
+        });
         Ok(Self { family: Family::V6(packet), protocol: found.protocol, upper, fragment })
     }
 
@@ -229,4 +232,140 @@ impl<'a> Packet<'a> {
 fn version(octets: &[u8]) -> Result<u8, Malformed> {
     let first = octets.first().ok_or(Malformed::Truncated { need: ipv4::HEADER, have: 0 })?;
     Ok(first >> 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn v4(protocol: u8, flags_and_offset: u16, upper: &[u8]) -> Vec<u8> {
+        let mut header = [0; 20];
+        ipv4::Repr {
+            src: [10, 1, 0, 2].into(),
+            dst: [10, 2, 0, 2].into(),
+            protocol: IpProtocol(protocol),
+            ttl: 63,
+            tos: 0xba,
+            id: 7,
+            dont_fragment: flags_and_offset & 0x4000 != 0,
+            more_fragments: flags_and_offset & 0x2000 != 0,
+            fragment_offset: (flags_and_offset & 0x1fff) * 8,
+            payload_len: upper.len() as u16,
+        }
+        .emit(&mut header);
+        [&header, upper].concat()
+    }
+
+    fn v6(next_header: u8, payload: &[u8]) -> Vec<u8> {
+        let mut header = [0; 40];
+        ipv6::Repr {
+            src: "fd01::2".parse().unwrap(),
+            dst: "fd02::2".parse().unwrap(),
+            next_header: IpProtocol(next_header),
+            hop_limit: 63,
+            traffic_class: 0xba,
+            flow_label: 0x12345,
+            payload_len: payload.len() as u16,
+        }
+        .emit(&mut header);
+        [&header, payload].concat()
+    }
+
+    const PORTS: [u8; 8] = [0x13, 0x88, 0x00, 0x35, 0x07, 0x08, 0x09, 0x0a];
+
+    #[test]
+    fn both_families_answer_the_same_questions() {
+        for (octets, version, src, dst, flow_label, df, header_len) in [
+            (v4(17, 0, &PORTS), 4, "10.1.0.2", "10.2.0.2", 0, false, 20),
+            (v4(17, 0x4000, &PORTS), 4, "10.1.0.2", "10.2.0.2", 0, true, 20),
+            (v6(17, &PORTS), 6, "fd01::2", "fd02::2", 0x12345, true, 40),
+        ] {
+            let packet = Packet::parse(&octets).unwrap();
+            assert_eq!(packet.version(), version);
+            assert_eq!(packet.src(), src.parse::<IpAddr>().unwrap());
+            assert_eq!(packet.dst(), dst.parse::<IpAddr>().unwrap());
+            assert_eq!((packet.tos(), packet.ecn(), packet.ttl()), (0xba, Ecn::Ect0, 63));
+            assert_eq!((packet.flow_label(), packet.dont_fragment()), (flow_label, df));
+            assert_eq!((packet.protocol(), packet.upper()), (IpProtocol::UDP, &PORTS[..]));
+            assert_eq!(packet.ports(), Some((5000, 53)));
+            assert_eq!((packet.header_len(), packet.total_len()), (header_len, header_len + 8));
+            assert_eq!((packet.fragment(), packet.octets()), (None, &octets[..]));
+            assert_eq!(
+                (packet.v4().is_some(), packet.v6().is_some()),
+                (version == 4, version == 6)
+            );
+            assert_eq!(packet.is_v4(), version == 4);
+        }
+    }
+
+    #[test]
+    fn ports_are_what_policy_compares_and_none_when_they_cannot_be_seen() {
+        let both = |number| Some((number, number));
+        for (protocol, upper, want) in [
+            (6, &PORTS[..], Some((5000, 53))),
+            (17, &PORTS, Some((5000, 53))),
+            (33, &PORTS, Some((5000, 53))),
+            (132, &PORTS, Some((5000, 53))),
+            (136, &PORTS, Some((5000, 53))),
+            (6, &PORTS[..4], Some((5000, 53))),
+            (6, &PORTS[..3], None), // a tiny first piece hides its ports
+            (1, &[8, 0, 0, 0], both(0x0800)),
+            (58, &[1, 4, 0, 0], both(0x0104)),
+            (135, &[59, 0, 5, 0], both(0x0500)),
+            (50, &PORTS, None),
+            (47, &PORTS, None),
+            (59, &[], None),
+        ] {
+            for octets in [v4(protocol, 0, upper), v6(protocol, upper)] {
+                let packet = Packet::parse(&octets).unwrap();
+                assert_eq!(packet.ports(), want, "protocol {protocol}");
+                assert_eq!(packet.protocol(), IpProtocol(protocol));
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_first_fragment_shows_its_ports() {
+        let v6_fragment = |offset: u16, more: u16| {
+            let [a, b] = (offset | more).to_be_bytes();
+            v6(44, &[&[17, 0, a, b, 0, 0, 0, 7][..], &PORTS].concat())
+        };
+        let fragment = |offset, more| Some(Fragment { offset, more, id: 7 });
+        for (octets, want, ports) in [
+            (v4(17, 0x2000, &PORTS), fragment(0, true), Some((5000, 53))),
+            (v4(17, 0x2003, &PORTS), fragment(24, true), None),
+            (v4(17, 0x0003, &PORTS), fragment(24, false), None),
+            (v6_fragment(0, 1), fragment(0, true), Some((5000, 53))),
+            (v6_fragment(24, 1), fragment(24, true), None),
+            (v6_fragment(24, 0), fragment(24, false), None),
+            (v6_fragment(0, 0), None, Some((5000, 53))), // atomic: whole (RFC 6946)
+        ] {
+            let packet = Packet::parse(&octets).unwrap();
+            assert_eq!((packet.fragment(), packet.ports()), (want, ports));
+            assert_eq!(packet.protocol(), IpProtocol::UDP);
+            assert_eq!(packet.upper(), PORTS);
+        }
+    }
+
+    #[test]
+    fn neither_family_is_neither() {
+        assert_eq!(Packet::parse(&[]).unwrap_err(), Malformed::Truncated { need: 20, have: 0 });
+        for version in (0..16u8).filter(|version| ![4, 6].contains(version)) {
+            let octets = [version << 4 | 5; 64];
+            assert_eq!(Packet::parse(&octets).unwrap_err(), Malformed::BadVersion(version));
+            assert_eq!(Packet::parse_quoted(&octets).unwrap_err(), Malformed::BadVersion(version));
+        }
+    }
+
+    #[test]
+    fn a_quoted_packet_keeps_its_declared_length() {
+        for whole in [v4(50, 0, &[9; 100]), v6(50, &[9; 100])] {
+            let header_len = whole.len() - 100;
+            assert!(Packet::parse(&whole[..header_len + 8]).is_err());
+            let quoted = Packet::parse_quoted(&whole[..header_len + 8]).unwrap();
+            assert_eq!((quoted.upper().len(), quoted.total_len()), (8, whole.len()));
+            assert_eq!(quoted.header_len(), header_len);
+            assert!(Packet::parse_quoted(&whole[..header_len - 1]).is_err());
+        }
+    }
 }

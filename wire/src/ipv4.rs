@@ -219,12 +219,31 @@ impl Repr {
         let [l0, l1] = self.payload_len.saturating_add(HEADER as u16).to_be_bytes();
         let [i0, i1] = self.id.to_be_bytes();
         let flag = |set: bool, bit: u16| if set { bit } else { 0 };
-        let flags = flag(self.dont_fragment, DONT_FRAGMENT) | flag(self.more_fragments, MORE_FRAGMENTS);
+        let flags =
+            flag(self.dont_fragment, DONT_FRAGMENT) | flag(self.more_fragments, MORE_FRAGMENTS);
         let [f0, f1] = (flags | (self.fragment_offset >> 3)).to_be_bytes();
         let ([s0, s1, s2, s3], [d0, d1, d2, d3]) = (self.src.octets(), self.dst.octets());
         *out = [
-            0x45, self.tos, l0, l1, i0, i1, f0, f1, self.ttl, self.protocol.0, 0, 0, //
-            s0, s1, s2, s3, d0, d1, d2, d3,
+            0x45,
+            self.tos,
+            l0,
+            l1,
+            i0,
+            i1,
+            f0,
+            f1,
+            self.ttl,
+            self.protocol.0,
+            0,
+            0, //
+            s0,
+            s1,
+            s2,
+            s3,
+            d0,
+            d1,
+            d2,
+            d3,
         ];
         let [c0, c1] = checksum::checksum(out).to_be_bytes();
         (out[10], out[11]) = (c0, c1);
@@ -291,4 +310,178 @@ pub fn set_dont_fragment(packet: &mut [u8], dont_fragment: bool) -> Result<(), M
     [header[6], header[7]] = new.to_be_bytes();
     refresh(header, old, new);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A header from a capture of a DNS query's day: UDP, 115 octets, DF, checksum b861.
+    const CAPTURED: [u8; 20] = [
+        0x45, 0x00, 0x00, 0x73, 0x00, 0x00, 0x40, 0x00, 0x40, 0x11, 0xb8, 0x61, 0xc0, 0xa8, 0x00,
+        0x01, 0xc0, 0xa8, 0x00, 0xc7,
+    ];
+
+    fn captured() -> Vec<u8> {
+        [&CAPTURED[..], &[0xaa; 95]].concat()
+    }
+
+    /// `packet` after `change`, with its header checksum made right again.
+    fn changed(mut packet: Vec<u8>, change: impl Fn(&mut [u8])) -> Vec<u8> {
+        change(&mut packet);
+        let header_len = usize::from(packet[0] & 0xf).max(5) * 4;
+        (packet[10], packet[11]) = (0, 0);
+        let sum = checksum::checksum(&packet[..header_len.min(packet.len())]);
+        [packet[10], packet[11]] = sum.to_be_bytes();
+        packet
+    }
+
+    #[test]
+    fn a_captured_header_reads_as_it_was_sent_and_is_written_the_same() {
+        let octets = captured();
+        let packet = Ipv4::parse(&octets).unwrap();
+        let (src, dst) = (Ipv4Addr::new(192, 168, 0, 1), Ipv4Addr::new(192, 168, 0, 199));
+        assert_eq!((packet.src(), packet.dst()), (src, dst));
+        assert_eq!((packet.ttl(), packet.protocol()), (64, IpProtocol::UDP));
+        assert!(packet.dont_fragment() && !packet.is_fragment());
+        assert_eq!(
+            (packet.total_len(), packet.header_len(), packet.payload().len()),
+            (115, 20, 95)
+        );
+        let mut out = [0; 20];
+        Repr {
+            src,
+            dst,
+            protocol: IpProtocol::UDP,
+            ttl: 64,
+            tos: 0,
+            id: 0,
+            dont_fragment: true,
+            more_fragments: false,
+            fragment_offset: 0,
+            payload_len: 95,
+        }
+        .emit(&mut out);
+        assert_eq!(out, CAPTURED);
+    }
+
+    #[test]
+    fn a_packet_cut_at_any_octet_is_refused() {
+        let whole = changed([captured(), vec![0; 40]].concat(), |p| {
+            (p[0], p[3]) = (0x4f, 115 + 40); // the longest header
+        });
+        assert_eq!(Ipv4::parse(&whole).unwrap().options().len(), 40);
+        for have in 0..whole.len() {
+            let want = if have < HEADER {
+                Malformed::Truncated { need: HEADER, have }
+            } else {
+                Malformed::BadLength { said: 155, have }
+            };
+            assert_eq!(Ipv4::parse(&whole[..have]).unwrap_err(), want);
+        }
+    }
+
+    #[test]
+    fn each_field_that_lies_is_named() {
+        let lie = |at: usize, value: u8| changed(captured(), move |p| p[at] = value);
+        for (octets, want) in [
+            (lie(0, 0x65), Malformed::BadVersion(6)),
+            (lie(0, 0x05), Malformed::BadVersion(0)),
+            (lie(0, 0x40), Malformed::BadHeaderLength(0)),
+            (lie(0, 0x44), Malformed::BadHeaderLength(4)),
+            (lie(3, 116), Malformed::BadLength { said: 116, have: 115 }),
+            (lie(2, 0xff), Malformed::BadLength { said: 0xff73, have: 115 }),
+            (lie(3, 19), Malformed::BadLength { said: 19, have: 115 }),
+            (lie(3, 0), Malformed::BadLength { said: 0, have: 115 }),
+            // Options beyond the total length.
+            (changed(captured(), |p| (p[0], p[3]) = (0x46, 23)), {
+                Malformed::BadLength { said: 23, have: 115 }
+            }),
+            // Not the last fragment, and 95 octets long.
+            (lie(6, 0x20), Malformed::BadFragment { offset: 0, length: 95 }),
+            // The ping of death: ends beyond 65 535.
+            (changed(captured(), |p| (p[6], p[7]) = (0x1f, 0xff)), {
+                Malformed::BadFragment { offset: 65528, length: 95 }
+            }),
+        ] {
+            assert_eq!(Ipv4::parse(&octets).unwrap_err(), want);
+        }
+        for bit in 0..160 {
+            let mut octets = captured();
+            octets[bit / 8] ^= 1 << (bit % 8);
+            assert!(Ipv4::parse(&octets).is_err(), "bit {bit} of the header flipped unnoticed");
+        }
+    }
+
+    #[test]
+    fn the_boundaries_of_length_and_header_are_accepted() {
+        let header_only = changed(CAPTURED.to_vec(), |p| p[3] = 20);
+        assert!(Ipv4::parse(&header_only).unwrap().payload().is_empty());
+        let padded = [&header_only[..], &[0; 26]].concat();
+        assert!(Ipv4::parse(&padded).unwrap().payload().is_empty(), "link padding is trimmed");
+        let options = changed(captured(), |p| p[0] = 0x46);
+        let packet = Ipv4::parse(&options).unwrap();
+        assert_eq!((packet.options(), packet.payload().len()), (&[0xaa; 4][..], 91));
+    }
+
+    #[test]
+    fn fragments_say_where_they_belong() {
+        let fragment = |flags: u16| {
+            changed(CAPTURED.to_vec(), move |p| {
+                p[3] = 20;
+                [p[6], p[7]] = flags.to_be_bytes();
+            })
+        };
+        for (flags, offset, more, is) in [
+            (0x4000, 0, false, false),
+            (0x2000, 0, true, true),
+            (0x2001, 8, true, true),
+            (0x0001, 8, false, true),
+            (0x1ffc, 65504, false, true), // with its header it ends at 65 524
+        ] {
+            let octets = fragment(flags);
+            let packet = Ipv4::parse(&octets).unwrap();
+            assert_eq!(packet.fragment_offset(), offset, "{flags:#06x}");
+            assert_eq!((packet.more_fragments(), packet.is_fragment()), (more, is), "{flags:#06x}");
+        }
+        assert!(Ipv4::parse(&fragment(0x1ffe)).is_err());
+    }
+
+    #[test]
+    fn setters_keep_the_checksum_right() {
+        let mut octets = captured();
+        for value in 0..=255 {
+            set_tos(&mut octets, value).unwrap();
+            set_ttl(&mut octets, value ^ 0x5a).unwrap();
+            set_dont_fragment(&mut octets, value & 1 == 0).unwrap();
+            let packet = Ipv4::parse(&octets).unwrap();
+            assert_eq!((packet.tos(), packet.ttl()), (value, value ^ 0x5a));
+            assert_eq!(packet.dont_fragment(), value & 1 == 0);
+        }
+        assert_eq!(set_tos(&mut octets[..19], 0), Err(Malformed::Truncated { need: 20, have: 19 }));
+    }
+
+    #[test]
+    fn a_time_to_live_never_reaches_zero() {
+        for (ttl, left) in [(0, None), (1, None), (2, Some(1)), (255, Some(254))] {
+            let mut octets = changed(captured(), |p| p[8] = ttl);
+            let before = octets.clone();
+            assert_eq!(decrement_ttl(&mut octets), left);
+            assert_eq!(octets == before, left.is_none(), "untouched when refused");
+            assert_eq!(Ipv4::parse(&octets).unwrap().ttl(), left.unwrap_or(ttl));
+        }
+        assert_eq!(decrement_ttl(&mut [0x45; 12]), None);
+    }
+
+    #[test]
+    fn a_quoted_packet_may_be_cut_behind_its_header() {
+        let octets = captured();
+        for have in 0..octets.len() {
+            let quoted = Ipv4::parse_quoted(&octets[..have]);
+            assert_eq!(quoted.is_ok(), have >= 20, "{have} octets");
+            if let Ok(quoted) = quoted {
+                assert_eq!((quoted.payload().len(), quoted.total_len()), (have - 20, 115));
+            }
+        }
+    }
 }

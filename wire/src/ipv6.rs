@@ -212,7 +212,7 @@ pub fn extensions(packet: &Ipv6<'_>) -> Result<Upper, Malformed> {
         unfragmentable: HEADER,
         next_header_at: 6,
     };
-    if is_extension(upper.protocol) { walk(upper, packet.payload) } else { Ok(upper) }
+    if is_extension(upper.protocol) { walk(upper, packet) } else { Ok(upper) }
 }
 
 #[inline]
@@ -221,11 +221,11 @@ const fn is_extension(protocol: IpProtocol) -> bool {
     matches!(protocol, P::HOPOPTS | P::ROUTING | P::FRAGMENT | P::DSTOPTS)
 }
 
-fn walk(mut upper: Upper, payload: &[u8]) -> Result<Upper, Malformed> {
-    let mut rest = payload;
+fn walk(mut upper: Upper, packet: &Ipv6<'_>) -> Result<Upper, Malformed> {
+    let mut rest = packet.payload;
     for _ in 0..MAX_EXTENSIONS {
-        let length = step(&mut upper, rest)?;
-        let short = Malformed::Truncated { need: upper.offset, have: HEADER + payload.len() };
+        let length = step(&mut upper, rest, packet.total_len())?;
+        let short = Malformed::Truncated { need: upper.offset, have: packet.octets.len() };
         rest = rest.get(length..).ok_or(short)?;
         let later = upper.fragment.is_some_and(|fragment| fragment.offset != 0);
         if later || !is_extension(upper.protocol) {
@@ -235,8 +235,9 @@ fn walk(mut upper: Upper, payload: &[u8]) -> Result<Upper, Malformed> {
     Err(Malformed::TooManyExtensions)
 }
 
-/// Passes one header at the start of `rest`, moves `upper` behind it, and says how long it was.
-fn step(upper: &mut Upper, rest: &[u8]) -> Result<usize, Malformed> {
+/// Passes one header at the start of `rest`, moves `upper` behind it, and says how long it was. `total` is
+/// the packet's length by its own header: a quoted packet has fewer octets than that.
+fn step(upper: &mut Upper, rest: &[u8], total: usize) -> Result<usize, Malformed> {
     let (at, protocol) = (upper.offset, upper.protocol);
     let short = Malformed::Truncated { need: at + 8, have: at + rest.len() };
     let head = rest.first_chunk::<8>().ok_or(short)?;
@@ -254,7 +255,8 @@ fn step(upper: &mut Upper, rest: &[u8]) -> Result<usize, Malformed> {
         IpProtocol::FRAGMENT if upper.fragment.is_some() => return misplaced,
         IpProtocol::FRAGMENT => {
             length = FRAGMENT_HEADER;
-            upper.fragment = Some(fragment(Fragment::parse(head, at), rest.len() - length)?);
+            upper.fragment =
+                Some(fragment(Fragment::parse(head, at), total.saturating_sub(at + length))?);
         }
         _ => {}
     }
@@ -359,4 +361,216 @@ pub fn set_payload_len(packet: &mut [u8], payload_len: u16) -> Result<(), Malfor
     let header = header_mut(packet)?;
     [header[4], header[5]] = payload_len.to_be_bytes();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(next_header: u8, payload: &[u8]) -> Vec<u8> {
+        let mut header = [0; HEADER];
+        Repr {
+            src: "2001:db8::1".parse().unwrap(),
+            dst: "2001:db8:ffff::2".parse().unwrap(),
+            next_header: IpProtocol(next_header),
+            hop_limit: 64,
+            traffic_class: 0xb9,
+            flow_label: 0xf_edcb,
+            payload_len: payload.len() as u16,
+        }
+        .emit(&mut header);
+        [&header, payload].concat()
+    }
+
+    fn walked(next_header: u8, payload: &[u8]) -> Result<Upper, Malformed> {
+        extensions(&Ipv6::parse(&packet(next_header, payload)).unwrap())
+    }
+
+    const UDP: [u8; 8] = [0x13, 0x88, 0, 53, 0, 8, 0, 0];
+
+    #[test]
+    fn the_fixed_header_reads_as_it_was_written() {
+        let octets = packet(17, &UDP);
+        assert_eq!(octets[..8], [0x6b, 0x9f, 0xed, 0xcb, 0, 8, 17, 64]);
+        let packet = Ipv6::parse(&octets).unwrap();
+        assert_eq!(packet.src(), "2001:db8::1".parse::<Ipv6Addr>().unwrap());
+        assert_eq!(packet.dst(), "2001:db8:ffff::2".parse::<Ipv6Addr>().unwrap());
+        assert_eq!((packet.traffic_class(), packet.flow_label()), (0xb9, 0xf_edcb));
+        assert_eq!((packet.dscp(), packet.ecn()), (0x2e, Ecn::Ect1));
+        assert_eq!((packet.next_header(), packet.hop_limit()), (IpProtocol::UDP, 64));
+        assert_eq!((packet.payload(), packet.total_len()), (&UDP[..], 48));
+    }
+
+    #[test]
+    fn a_packet_cut_at_any_octet_is_refused_and_link_padding_is_trimmed() {
+        let whole = packet(17, &UDP);
+        for have in 0..whole.len() {
+            let want = if have < HEADER {
+                Malformed::Truncated { need: HEADER, have }
+            } else {
+                Malformed::BadLength { said: 48, have }
+            };
+            assert_eq!(Ipv6::parse(&whole[..have]).unwrap_err(), want);
+        }
+        let padded = [&whole[..], &[0; 6]].concat();
+        assert_eq!(Ipv6::parse(&padded).unwrap().octets(), whole);
+    }
+
+    #[test]
+    fn wrong_versions_and_jumbograms_are_refused() {
+        for version in (0..16).filter(|version| *version != 6) {
+            let mut octets = packet(17, &UDP);
+            octets[0] = version << 4;
+            assert_eq!(Ipv6::parse(&octets).unwrap_err(), Malformed::BadVersion(version));
+        }
+        assert_eq!(Ipv6::parse(&packet(0, &[])).unwrap_err(), Malformed::Jumbogram);
+        assert!(Ipv6::parse(&packet(59, &[])).is_ok());
+    }
+
+    #[test]
+    fn the_walk_ends_at_the_upper_layer() {
+        let hop = |next| [next, 0, 5, 2, 0, 0, 1, 0];
+        let dst = |next| [next, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let srh = |next| [next, 0, 4, 1, 0, 0, 0, 0];
+        let atomic = |next| [next, 0, 0, 0, 0, 0, 0, 9];
+        for (first, chain, protocol, offset, unfragmentable, next_header_at) in [
+            (17, UDP.to_vec(), 17, 40, 40, 6),
+            (59, vec![], 59, 40, 40, 6),
+            (0, [&hop(17)[..], &UDP].concat(), 17, 48, 48, 40),
+            (60, [&dst(50)[..], &UDP].concat(), 50, 56, 40, 6),
+            (43, [&srh(6)[..], &UDP].concat(), 6, 48, 48, 40),
+            (
+                0,
+                [&hop(60)[..], &dst(43), &srh(44), &atomic(60), &dst(58), &UDP].concat(),
+                { 58 },
+                96,
+                72,
+                64,
+            ),
+            (44, [&atomic(17)[..], &UDP].concat(), 17, 48, 40, 6),
+            // ESP, AH and Mobility are upper layers here (RFC 4301 §4.4.1.1).
+            (51, UDP.to_vec(), 51, 40, 40, 6),
+            (135, UDP.to_vec(), 135, 40, 40, 6),
+        ] {
+            let upper = walked(first, &chain).unwrap();
+            assert_eq!(upper.protocol, IpProtocol(protocol));
+            assert_eq!(upper.offset, offset);
+            assert_eq!(upper.unfragmentable, unfragmentable);
+            assert_eq!(upper.next_header_at, next_header_at);
+        }
+    }
+
+    #[test]
+    fn a_chain_cut_at_any_octet_is_truncated() {
+        let chain = [
+            &[60, 0, 5, 2, 0, 0, 1, 0][..],
+            &[43, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            &[44, 0, 4, 1, 0, 0, 0, 0],
+            &[17, 0, 0, 0, 0, 0, 0, 9],
+        ]
+        .concat();
+        for len in 1..chain.len() {
+            let got = walked(0, &chain[..len]).unwrap_err();
+            let Malformed::Truncated { need, have } = got else { panic!("{len}: {got:?}") };
+            assert!(have == HEADER + len && need > have, "{len}: {got:?}");
+        }
+        assert_eq!(walked(0, &chain).unwrap().offset, HEADER + chain.len());
+    }
+
+    #[test]
+    fn headers_out_of_place_or_repeated_are_refused() {
+        let at = |protocol| Malformed::BadExtension { protocol: IpProtocol(protocol) };
+        let zeros = |next: u8| [next, 0, 1, 4, 0, 0, 0, 0];
+        for (first, chain, want) in [
+            // hop-by-hop behind another header
+            (60, [&zeros(0)[..], &zeros(17), &UDP].concat(), at(0)),
+            (0, [&zeros(0)[..], &zeros(17), &UDP].concat(), at(0)),
+            (43, [&zeros(43)[..], &zeros(17), &UDP].concat(), at(43)),
+            // the fragment header twice
+            (
+                44,
+                [&[44, 0, 0, 0, 0, 0, 0, 1][..], &[17, 0, 0, 0, 0, 0, 0, 1], &UDP].concat(),
+                at(44),
+            ),
+            // type 0 routing header with a segment left
+            (43, [&[17, 0, 0, 1, 0, 0, 0, 0][..], &UDP].concat(), at(43)),
+        ] {
+            assert_eq!(walked(first, &chain).unwrap_err(), want);
+        }
+        // Type 0 with nothing left is passed over (RFC 8200 §4.4).
+        let spent = [&[17, 0, 0, 0, 0, 0, 0, 0][..], &UDP].concat();
+        assert_eq!(walked(43, &spent).unwrap().routing.unwrap().segments_left, 0);
+    }
+
+    #[test]
+    fn eight_extension_headers_are_walked_and_nine_are_not() {
+        let chain = |headers: usize| {
+            let mut chain = [60, 0, 1, 4, 0, 0, 0, 0].repeat(headers - 1);
+            chain.extend([17, 0, 1, 4, 0, 0, 0, 0]);
+            chain.extend(UDP);
+            chain
+        };
+        assert_eq!(walked(60, &chain(MAX_EXTENSIONS)).unwrap().protocol, IpProtocol::UDP);
+        assert_eq!(walked(60, &chain(MAX_EXTENSIONS + 1)), Err(Malformed::TooManyExtensions));
+    }
+
+    #[test]
+    fn a_later_fragment_ends_the_walk_at_its_fragment_header() {
+        // What follows is a piece of payload that happens to look like a header chain.
+        let fragment = Fragment {
+            offset: 1448,
+            more: false,
+            id: 0xdead_beef,
+            protocol: IpProtocol::DSTOPTS,
+            header_offset: 40,
+        };
+        let upper = walked(44, &[&fragment.emit()[..], &[60, 255]].concat()).unwrap();
+        assert_eq!((upper.protocol, upper.offset), (IpProtocol::DSTOPTS, 48));
+        assert_eq!(upper.fragment, Some(fragment));
+    }
+
+    #[test]
+    fn impossible_fragments_are_refused() {
+        let fragment = |offset, more, length| {
+            let header_offset = 40;
+            let head = Fragment { offset, more, id: 1, protocol: IpProtocol::UDP, header_offset };
+            walked(44, &[&head.emit()[..], &vec![0; length]].concat())
+        };
+        assert!(fragment(0, true, 16).is_ok());
+        let odd = Malformed::BadFragment { offset: 0, length: 15 };
+        assert_eq!(fragment(0, true, 15).unwrap_err(), odd);
+        assert!(fragment(65528, false, 7).is_ok());
+        let beyond = Malformed::BadFragment { offset: 65528, length: 8 };
+        assert_eq!(fragment(65528, false, 8).unwrap_err(), beyond);
+    }
+
+    #[test]
+    fn setters_change_their_field_and_no_other() {
+        let before = packet(17, &UDP);
+        let mut octets = before.clone();
+        for value in 0..=255 {
+            set_traffic_class(&mut octets, value).unwrap();
+            assert_eq!(Ipv6::parse(&octets).unwrap().traffic_class(), value);
+            assert_eq!(Ipv6::parse(&octets).unwrap().flow_label(), 0xf_edcb);
+        }
+        set_traffic_class(&mut octets, 0xb9).unwrap();
+        assert_eq!(octets, before);
+        set_hop_limit(&mut octets, 2).unwrap();
+        assert_eq!(decrement_hop_limit(&mut octets), Some(1));
+        assert_eq!(decrement_hop_limit(&mut octets), None);
+        set_payload_len(&mut octets, 3).unwrap();
+        assert_eq!(Ipv6::parse(&octets).unwrap().payload(), &UDP[..3]);
+        let short = Malformed::Truncated { need: 40, have: 39 };
+        assert_eq!(set_hop_limit(&mut octets[..39], 1), Err(short));
+    }
+
+    #[test]
+    fn a_quoted_first_fragment_is_judged_by_the_length_its_header_gives() {
+        let head = [17, 0, 0, 1, 0, 0, 0, 1];
+        let whole = packet(44, &[&head[..], &[0; 64]].concat());
+        for have in 0..whole.len() {
+            let quoted = Ipv6::parse_quoted(&whole[..have]).and_then(|quoted| extensions(&quoted));
+            assert_eq!(quoted.is_ok(), have >= 48, "{have} octets");
+        }
+    }
 }

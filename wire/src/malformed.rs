@@ -64,18 +64,28 @@ pub enum Malformed {
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Truncated { need, have } => write!(f, "truncated: {need} octets needed, {have} there"),
-            Self::BadLength { said, have } => write!(f, "length field says {said}, {have} octets there"),
+            Self::Truncated { need, have } => {
+                write!(f, "truncated: {need} octets needed, {have} there")
+            }
+            Self::BadLength { said, have } => {
+                write!(f, "length field says {said}, {have} octets there")
+            }
             Self::BadVersion(version) => write!(f, "IP version {version} is not the one expected"),
-            Self::BadHeaderLength(words) => write!(f, "IPv4 header length of {words} words, 5 needed"),
+            Self::BadHeaderLength(words) => {
+                write!(f, "IPv4 header length of {words} words, 5 needed")
+            }
             Self::BadChecksum => f.write_str("checksum is wrong"),
-            Self::BadExtension { protocol } => write!(f, "extension header {protocol} not allowed here"),
+            Self::BadExtension { protocol } => {
+                write!(f, "extension header {protocol} not allowed here")
+            }
             Self::TooManyExtensions => f.write_str("too many IPv6 extension headers"),
             Self::Jumbogram => f.write_str("IPv6 jumbograms are not accepted"),
             Self::BadFragment { offset, length } => {
                 write!(f, "impossible fragment: {length} octets at {offset}")
             }
-            Self::BadPadding { at } => write!(f, "ESP padding octet {at} is not {}", at.wrapping_add(1)),
+            Self::BadPadding { at } => {
+                write!(f, "ESP padding octet {at} is not {}", at.wrapping_add(1))
+            }
             Self::BadPadLength { said, have } => {
                 write!(f, "ESP pad length {said} exceeds the {have} octets before it")
             }

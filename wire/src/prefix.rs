@@ -40,10 +40,16 @@ pub enum BadPrefix {
 impl fmt::Display for BadPrefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Address => f.write_str("not an IP address; write a prefix as 10.0.0.0/8 or 2001:db8::/32"),
-            Self::Length => f.write_str("no prefix length; write a prefix as 10.0.0.0/8 or 2001:db8::/32"),
+            Self::Address => {
+                f.write_str("not an IP address; write a prefix as 10.0.0.0/8 or 2001:db8::/32")
+            }
+            Self::Length => {
+                f.write_str("no prefix length; write a prefix as 10.0.0.0/8 or 2001:db8::/32")
+            }
             Self::TooLong { len, max } => write!(f, "prefix length {len} is more than {max}"),
-            Self::HostBits { meant } => write!(f, "bits are set behind the prefix length; write {meant}"),
+            Self::HostBits { meant } => {
+                write!(f, "bits are set behind the prefix length; write {meant}")
+            }
         }
     }
 }
@@ -188,5 +194,91 @@ impl Iterator for Prefixes {
         let end = first | !mask(fits as u8);
         self.next = end.checked_add(1).filter(|next| *next <= self.last);
         Some(Prefix { addr: from_bits(first, self.is_v4), len: fits as u8 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(first: &str, last: &str) -> AddressRange {
+        AddressRange::new(first.parse().unwrap(), last.parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_prefix_is_written_as_it_is_read() {
+        for text in ["0.0.0.0/0", "10.0.0.0/8", "192.0.2.1/32", "::/0", "2001:db8::/32", "::1/128"]
+        {
+            assert_eq!(text.parse::<Prefix>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_prefix_is_refused_with_the_reason() {
+        let meant = |text: &str| BadPrefix::HostBits { meant: text.parse().unwrap() };
+        for (text, want) in [
+            ("", BadPrefix::Length),
+            ("10.0.0.0", BadPrefix::Length),
+            ("10.0.0.0/", BadPrefix::Length),
+            ("10.0.0.0/+8", BadPrefix::Length),
+            ("10.0.0.0/ 8", BadPrefix::Length),
+            ("10.0.0.0/8/8", BadPrefix::Length),
+            ("10.0.0.0/0008", BadPrefix::Length),
+            ("10.0.0/8", BadPrefix::Address),
+            ("/8", BadPrefix::Address),
+            ("fe80::1%eth0/64", BadPrefix::Address),
+            ("10.0.0.0/33", BadPrefix::TooLong { len: 33, max: 32 }),
+            ("10.0.0.0/999", BadPrefix::TooLong { len: 255, max: 32 }),
+            ("::/129", BadPrefix::TooLong { len: 129, max: 128 }),
+            ("10.1.2.3/8", meant("10.0.0.0/8")),
+            ("10.0.0.1/0", meant("0.0.0.0/0")),
+            ("2001:db8::1/64", meant("2001:db8::/64")),
+        ] {
+            assert_eq!(text.parse::<Prefix>(), Err(want), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_contains_its_ends_and_not_their_neighbours() {
+        let v4: Prefix = "10.1.2.0/23".parse().unwrap();
+        let v6: Prefix = "fd01::/48".parse().unwrap();
+        for (prefix, address, want) in [
+            (v4, "10.1.2.0", true),
+            (v4, "10.1.3.255", true),
+            (v4, "10.1.1.255", false),
+            (v4, "10.1.4.0", false),
+            (v4, "::a01:200", false),
+            (v6, "fd01::", true),
+            (v6, "fd01:0:0:ffff:ffff:ffff:ffff:ffff", true),
+            (v6, "fd01:0:1::", false),
+            (v6, "fd00:ffff:ffff:ffff:ffff:ffff:ffff:ffff", false),
+            (Prefix::ALL_V4, "255.255.255.255", true),
+            (Prefix::ALL_V4, "::", false),
+            (Prefix::ALL_V6, "::", true),
+        ] {
+            assert_eq!(prefix.contains(address.parse().unwrap()), want, "{prefix} {address}");
+        }
+        assert_eq!(v4.range(), range("10.1.2.0", "10.1.3.255"));
+        assert!(v4.covers(&Prefix::host(v4.last())) && !Prefix::host(v4.addr()).covers(&v4));
+    }
+
+    #[test]
+    fn a_range_becomes_the_fewest_prefixes() {
+        for (first, last, want) in [
+            ("10.0.0.0", "10.255.255.255", &["10.0.0.0/8"][..]),
+            ("0.0.0.0", "255.255.255.255", &["0.0.0.0/0"]),
+            ("255.255.255.255", "255.255.255.255", &["255.255.255.255/32"]),
+            ("10.0.0.1", "10.0.0.6", &["10.0.0.1/32", "10.0.0.2/31", "10.0.0.4/31", "10.0.0.6/32"]),
+            ("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", &["::/0"]),
+            ("fd01::", "fd02:ffff:ffff:ffff:ffff:ffff:ffff:ffff", &["fd01::/16", "fd02::/16"]),
+        ] {
+            let got: Vec<_> =
+                range_to_prefixes(range(first, last)).map(|prefix| prefix.to_string()).collect();
+            assert_eq!(got, want);
+        }
+        // The worst case: one prefix up and one down for almost every bit.
+        assert_eq!(range_to_prefixes(range("0.0.0.1", "255.255.255.254")).count(), 62);
+        let v6 = range("::1", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe");
+        assert_eq!(range_to_prefixes(v6).count(), 254);
     }
 }

@@ -209,3 +209,133 @@ impl Selector {
             && self.remote_port.covers(other.remote_port)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(text: &str) -> AddressRange {
+        text.parse::<Prefix>().unwrap().range()
+    }
+
+    fn web() -> Selector {
+        Selector {
+            local: range("10.1.0.0/16"),
+            remote: range("10.2.0.0/16"),
+            protocol: (6, 6),
+            local_port: PortRange::ANY,
+            remote_port: PortRange { first: 80, last: 443 },
+        }
+    }
+
+    #[test]
+    fn every_field_has_its_two_boundaries() {
+        for (local, remote, protocol, port, want) in [
+            ("10.1.0.0", "10.2.255.255", 6, 80, true),
+            ("10.1.255.255", "10.2.0.0", 6, 443, true),
+            ("10.0.255.255", "10.2.0.0", 6, 80, false),
+            ("10.2.0.0", "10.2.0.0", 6, 80, false),
+            ("10.1.0.0", "10.1.255.255", 6, 80, false),
+            ("10.1.0.0", "10.3.0.0", 6, 80, false),
+            ("10.1.0.0", "10.2.0.0", 5, 80, false),
+            ("10.1.0.0", "10.2.0.0", 7, 80, false),
+            ("10.1.0.0", "10.2.0.0", 6, 79, false),
+            ("10.1.0.0", "10.2.0.0", 6, 444, false),
+            ("::a01:0", "10.2.0.0", 6, 80, false),
+            ("::a01:0", "::a02:0", 6, 80, false),
+        ] {
+            let (local, remote) = (local.parse().unwrap(), remote.parse().unwrap());
+            let got = web().matches(local, remote, protocol, Some((40_000, port)));
+            assert_eq!(got, want, "{local} {remote} {protocol} {port}");
+        }
+    }
+
+    #[test]
+    fn a_port_that_cannot_be_seen_matches_only_any_and_opaque() {
+        for (range, port, want) in [
+            (PortRange::ANY, None, true),
+            (PortRange::ANY, Some(0), true),
+            (PortRange::ANY, Some(65535), true),
+            (PortRange::OPAQUE, None, true),
+            (PortRange::OPAQUE, Some(0), false),
+            (PortRange::OPAQUE, Some(65535), false),
+            (PortRange::one(0), None, false),
+            (PortRange::one(53), Some(53), true),
+            (PortRange::one(53), None, false),
+            (PortRange { first: 0, last: 65534 }, None, false),
+        ] {
+            assert_eq!(range.matches(port), want, "{range:?} {port:?}");
+        }
+    }
+
+    #[test]
+    fn a_packet_is_matched_by_the_direction_it_travels() {
+        let tcp = |src: [u8; 4], dst: [u8; 4], ports: [u8; 4]| {
+            let mut header = [0; 20];
+            crate::ipv4::Repr {
+                src: src.into(),
+                dst: dst.into(),
+                protocol: crate::iana::IpProtocol::TCP,
+                ttl: 64,
+                tos: 0,
+                id: 0,
+                dont_fragment: true,
+                more_fragments: false,
+                fragment_offset: 0,
+                payload_len: 4,
+            }
+            .emit(&mut header);
+            [&header[..], &ports].concat()
+        };
+        let request = tcp([10, 1, 0, 1], [10, 2, 0, 1], [0x9c, 0x40, 0, 80]);
+        let answer = tcp([10, 2, 0, 1], [10, 1, 0, 1], [0, 80, 0x9c, 0x40]);
+        let (request, answer) = (Packet::parse(&request).unwrap(), Packet::parse(&answer).unwrap());
+        assert!(web().matches_outbound(&request) && !web().matches_inbound(&request));
+        assert!(web().matches_inbound(&answer) && !web().matches_outbound(&answer));
+    }
+
+    #[test]
+    fn a_selector_covers_another_when_every_field_does() {
+        let all = Selector::between(range("10.0.0.0/8"), range("10.0.0.0/8")).unwrap();
+        assert!(all.covers(&web()) && !web().covers(&all) && web().covers(&web()));
+        assert!(all.any_ports() && all.any_protocol() && !web().any_ports());
+        assert!(Selector::between(range("10.0.0.0/8"), range("::/0")).is_none());
+        for (outer, inner, want) in [
+            (PortRange::ANY, PortRange::OPAQUE, true),
+            (PortRange::OPAQUE, PortRange::OPAQUE, true),
+            (PortRange::OPAQUE, PortRange::one(1), false),
+            (PortRange::one(1), PortRange::OPAQUE, false),
+            (PortRange { first: 1, last: 9 }, PortRange { first: 1, last: 9 }, true),
+            (PortRange { first: 1, last: 9 }, PortRange { first: 1, last: 10 }, false),
+            (PortRange { first: 1, last: 9 }, PortRange { first: 0, last: 9 }, false),
+        ] {
+            assert_eq!(outer.covers(inner), want, "{outer:?} {inner:?}");
+        }
+    }
+
+    #[test]
+    fn ranges_are_of_one_family_and_the_right_way_round() {
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        assert!(AddressRange::new(address("10.0.0.2"), address("10.0.0.1")).is_none());
+        assert!(AddressRange::new(address("10.0.0.1"), address("::1")).is_none());
+        for (a, b, want) in [
+            ("10.0.0.0/8", "10.1.0.0/16", Some("10.1.0.0/16")),
+            ("10.1.0.0/16", "10.2.0.0/16", None),
+            ("10.0.0.0/8", "::/0", None),
+        ] {
+            assert_eq!(range(a).intersection(&range(b)), want.map(range));
+            assert_eq!(range(b).intersection(&range(a)), want.map(range));
+        }
+    }
+
+    #[test]
+    fn a_range_is_shown_in_its_shortest_form() {
+        let between = |first: &str, last: &str| {
+            AddressRange::new(first.parse().unwrap(), last.parse().unwrap()).unwrap().to_string()
+        };
+        assert_eq!(between("10.0.0.0", "10.255.255.255"), "10.0.0.0/8");
+        assert_eq!(between("10.0.0.1", "10.0.0.1"), "10.0.0.1");
+        assert_eq!(between("10.0.0.1", "10.0.0.7"), "10.0.0.1-10.0.0.7");
+        assert_eq!(between("fd01::", "fd01::ffff"), "fd01::/112");
+    }
+}

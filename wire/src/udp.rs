@@ -95,3 +95,79 @@ pub fn checksum(src: IpAddr, dst: IpAddr, datagram: &[u8]) -> u16 {
         checksum => checksum,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(v4: bool) -> (IpAddr, IpAddr) {
+        let (src, dst) =
+            if v4 { ("192.0.2.1", "192.0.2.2") } else { ("2001:db8::1", "2001:db8::2") };
+        (src.parse().unwrap(), dst.parse().unwrap())
+    }
+
+    fn datagram(checksum: u16, payload: &[u8]) -> Vec<u8> {
+        let payload_len = payload.len() as u16;
+        let header = Header { source: 4500, destination: 4501, payload_len, checksum };
+        [&header.emit(), payload].concat()
+    }
+
+    #[test]
+    fn a_datagram_cut_at_any_octet_is_refused_and_what_follows_it_is_trimmed() {
+        let whole = datagram(0, b"payload");
+        for have in 0..whole.len() {
+            let want = if have < HEADER {
+                Malformed::Truncated { need: HEADER, have }
+            } else {
+                Malformed::BadLength { said: 15, have }
+            };
+            assert_eq!(Udp::parse(&whole[..have]).unwrap_err(), want);
+        }
+        let longer = [&whole[..], b"trailing"].concat();
+        let udp = Udp::parse(&longer).unwrap();
+        assert_eq!((udp.source(), udp.destination(), udp.payload()), (4500, 4501, &b"payload"[..]));
+    }
+
+    #[test]
+    fn a_length_below_the_header_is_a_lie() {
+        for said in 0..HEADER {
+            let mut octets = datagram(0, b"payload");
+            octets[5] = said as u8;
+            assert_eq!(Udp::parse(&octets).unwrap_err(), Malformed::BadLength { said, have: 15 });
+        }
+        let mut empty = datagram(0, &[]);
+        empty[5] = 8;
+        assert!(Udp::parse(&empty).unwrap().payload().is_empty());
+    }
+
+    #[test]
+    fn a_missing_checksum_is_right_over_ipv4_only_and_a_wrong_one_nowhere() {
+        for v4 in [true, false] {
+            let (src, dst) = addresses(v4);
+            let right = checksum(src, dst, &datagram(0, b"payload"));
+            for (field, want) in
+                [(right, true), (0, v4), (right ^ 1, false), (right.swap_bytes(), false)]
+            {
+                let octets = datagram(field, b"payload");
+                assert_eq!(
+                    Udp::parse(&octets).unwrap().checksum_ok(src, dst),
+                    want,
+                    "{field:#06x}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_checksum_that_comes_out_as_zero_is_sent_as_ffff() {
+        // Choose the last word so that the sum is ffff.
+        for v4 in [true, false] {
+            let (src, dst) = addresses(v4);
+            let rest = checksum(src, dst, &datagram(0, &[0, 0]));
+            let octets = datagram(0, &rest.to_be_bytes());
+            assert_eq!(checksum(src, dst, &octets), 0xffff);
+            let sent = datagram(0xffff, &rest.to_be_bytes());
+            assert!(Udp::parse(&sent).unwrap().checksum_ok(src, dst));
+        }
+    }
+}
