@@ -27,7 +27,8 @@
 //! and entries shared with the kernel), `frame` (the slice over a frame) and `socket` (one socket
 //! option that no safe wrapper knows). Miri runs the unit tests over heap-backed memory:
 //! `MIRIFLAGS=-Zmiri-ignore-leaks cargo +nightly miri test -p postern-xsk --lib` (a UMEM lives as
-//! long as the process, which Miri would call a leak).
+//! long as the process, which Miri would call a leak). Loom tries the rings' orderings:
+//! `RUSTFLAGS="--cfg loom" cargo test -p postern-xsk --lib loom`.
 
 mod frame;
 mod memory;

@@ -118,6 +118,13 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg(not(miri))]
+    fn no_memory_is_an_error_and_not_a_fault() {
+        assert_eq!(Memory::anonymous(1 << 62).unwrap_err(), Errno::NOMEM);
+        assert!(Memory::heap(usize::MAX).is_err());
+    }
+
+    #[test]
     fn spans_stay_inside_and_aligned() {
         let memory = Memory::heap(4096).unwrap();
         assert!(memory.span::<u64>(4088, 1).is_some());

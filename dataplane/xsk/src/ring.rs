@@ -6,9 +6,36 @@
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 
 use crate::memory::Memory;
+use shared::{AtomicU32, Slot};
+
+/// What both sides touch; under loom, things that know who touched them last.
+#[cfg(not(all(test, loom)))]
+mod shared {
+    pub use std::sync::atomic::AtomicU32;
+
+    /// An entry, as the kernel lays it out.
+    #[derive(Debug)]
+    #[repr(transparent)]
+    pub struct Slot<T>(std::cell::UnsafeCell<T>);
+
+    impl<T> Slot<T> {
+        pub fn with<R>(&self, look: impl FnOnce(*const T) -> R) -> R {
+            look(self.0.get())
+        }
+
+        pub fn with_mut<R>(&self, change: impl FnOnce(*mut T) -> R) -> R {
+            change(self.0.get())
+        }
+    }
+}
+#[cfg(all(test, loom))]
+mod shared {
+    pub use loom::cell::UnsafeCell as Slot;
+    pub use loom::sync::atomic::AtomicU32;
+}
 
 /// The kernel sets this bit in a ring's flags when it sleeps (`XDP_RING_NEED_WAKEUP`).
 const NEED_WAKEUP: u32 = 1;
@@ -42,7 +69,7 @@ struct Ring<T> {
     producer: NonNull<AtomicU32>,
     consumer: NonNull<AtomicU32>,
     flags: NonNull<AtomicU32>,
-    entries: NonNull<T>,
+    entries: NonNull<Slot<T>>,
     size: u32,
     _memory: Arc<Memory>,
     _entries: PhantomData<T>,
@@ -67,13 +94,13 @@ impl<T: Copy> Ring<T> {
         })
     }
 
-    const fn producer(&self) -> &AtomicU32 {
+    fn producer(&self) -> &AtomicU32 {
         // SAFETY: aligned and inside `_memory` (`Memory::span`); both sides use it atomically only.
         // Test: `entries_cross_threads_whole`.
         unsafe { self.producer.as_ref() }
     }
 
-    const fn consumer(&self) -> &AtomicU32 {
+    fn consumer(&self) -> &AtomicU32 {
         // SAFETY: as `producer`. Test: `entries_cross_threads_whole`.
         unsafe { self.consumer.as_ref() }
     }
@@ -84,11 +111,14 @@ impl<T: Copy> Ring<T> {
         flags.load(Ordering::Relaxed) & NEED_WAKEUP != 0
     }
 
-    fn entry(&self, index: u32) -> NonNull<T> {
+    fn entry(&self, index: u32) -> &Slot<T> {
         let slot = (index & (self.size - 1)) as usize;
         // SAFETY: `slot` < `size`, and `size` entries were checked to be inside `_memory`.
         // Test: `entries_cross_threads_whole`.
-        unsafe { self.entries.add(slot) }
+        let entry = unsafe { self.entries.add(slot) };
+        // SAFETY: aligned and inside `_memory` (above); any bits are a `T`, and a `Slot` may be
+        // written by the other side. Test: `entries_cross_threads_whole`.
+        unsafe { entry.as_ref() }
     }
 
     /// How many entries are between the indices, if that can be.
@@ -141,10 +171,9 @@ impl<T: Copy> Producer<T> {
         if self.head.wrapping_sub(self.tail) >= self.ring.size {
             return false;
         }
-        let entry = self.ring.entry(self.head);
         // SAFETY: the consumer has given this entry back (checked above), so nobody reads it until
-        // `publish`. Test: `entries_cross_threads_whole`.
-        unsafe { entry.write(value) };
+        // `publish`. Tests: `entries_cross_threads_whole`, `every_interleaving_is_whole`.
+        self.ring.entry(self.head).with_mut(|entry| unsafe { entry.write(value) });
         self.head = self.head.wrapping_add(1);
         true
     }
@@ -198,10 +227,9 @@ impl<T: Copy> Consumer<T> {
         if self.tail == self.head {
             return None;
         }
-        let entry = self.ring.entry(self.tail);
         // SAFETY: the producer has published this entry and gets it back by `release` only; any
-        // bits are a `T`. Test: `entries_cross_threads_whole`.
-        let value = unsafe { entry.read() };
+        // bits are a `T`. Tests: `entries_cross_threads_whole`, `every_interleaving_is_whole`.
+        let value = self.ring.entry(self.tail).with(|entry| unsafe { entry.read() });
         self.tail = self.tail.wrapping_add(1);
         Some(value)
     }
@@ -220,7 +248,57 @@ pub(crate) fn pair<T: Copy>(size: u32) -> Option<(Producer<T>, Consumer<T>)> {
     Some((producer, Consumer::over(memory, Offsets::OURS, size)?))
 }
 
-#[cfg(test)]
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use super::*;
+
+    /// Loom's atomics are not plain memory, so the parts are made one by one here.
+    fn pair(size: u32) -> (Producer<u64>, Consumer<u64>) {
+        let index = || NonNull::from(Box::leak(Box::new(AtomicU32::new(0))));
+        let (producer, consumer, flags) = (index(), index(), index());
+        let entries: Box<[Slot<u64>]> = (0..size).map(|_| Slot::new(0)).collect();
+        let entries = NonNull::from(Box::leak(entries)).cast();
+        let _memory = Arc::new(Memory::heap(1).unwrap());
+        let ring = || Ring {
+            producer,
+            consumer,
+            flags,
+            entries,
+            size,
+            _memory: Arc::clone(&_memory),
+            _entries: PhantomData,
+        };
+        let (head, tail) = (0, 0);
+        (Producer { ring: ring(), head, tail }, Consumer { ring: ring(), head, tail })
+    }
+
+    /// `RUSTFLAGS="--cfg loom" cargo test -p postern-xsk --lib --release loom`
+    #[test]
+    fn every_interleaving_is_whole() {
+        loom::model(|| {
+            let (mut producer, mut consumer) = pair(2);
+            let writer = loom::thread::spawn(move || {
+                for n in 1..=3 {
+                    while producer.room(1).unwrap() == 0 {
+                        loom::thread::yield_now();
+                    }
+                    assert!(producer.stage(n));
+                    producer.publish();
+                }
+            });
+            for n in 1..=3 {
+                while consumer.ready().unwrap() == 0 {
+                    loom::thread::yield_now();
+                }
+                assert_eq!(consumer.next(), Some(n));
+                consumer.release();
+            }
+            writer.join().unwrap();
+        });
+    }
+}
+
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -33,6 +33,13 @@ impl RingSizes {
         Self { fill: size, completion: size, receive: size, transmit: size }
     }
 
+    /// Rings for one of `ports` ports that share `umem`: all fill rings together take at most half
+    /// of the frames, so that there are others to work with.
+    pub fn sharing(umem: &Umem, ports: usize) -> Self {
+        let each = (umem.frames() / 2 / ports.max(1)).clamp(1, 2048) as u32;
+        Self::all(1 << each.ilog2())
+    }
+
     /// The ring whose size the kernel would refuse, by name.
     pub(crate) fn wrong(&self) -> Option<&'static str> {
         let named = [
@@ -171,11 +178,14 @@ impl Rings {
             return;
         }
         let room = self.trust(|rings| rings.fill.room(want)).min(want);
+        let before = self.filling;
         for _ in 0..room {
             let Some(frame) = pool.take() else { break };
             self.lend(frame);
         }
-        self.fill.publish();
+        if self.filling > before {
+            self.fill.publish();
+        }
     }
 
     fn lend(&mut self, frame: Frame) {
@@ -201,5 +211,20 @@ impl Rings {
             self.counts.bad_indices += 1;
             0
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sharing_leaves_half_of_the_frames_over() {
+        for (frames, ports) in [(8192, 1), (8192, 3), (512, 4), (4, 8), (1 << 16, 2)] {
+            let umem = Umem::new(frames, 2048).unwrap();
+            let sizes = RingSizes::sharing(umem, ports);
+            assert_eq!(sizes.wrong(), None);
+            assert!(sizes.fill as usize * ports <= (umem.frames() / 2).max(ports));
+        }
     }
 }

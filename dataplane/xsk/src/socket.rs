@@ -165,7 +165,8 @@ pub(crate) struct Sharer {
 ///
 /// Dropping it closes it, and the frames in its rings come home: at once in copy mode, and after a
 /// rest of five seconds in zero copy, since a device may go on writing for a moment. That holds
-/// only if nobody else keeps the socket open: do not duplicate the descriptor from `as_fd`.
+/// only if nobody else keeps the socket open: do not duplicate the descriptor from `as_fd`, and
+/// start no process while one is being closed (it holds the descriptor until it has executed).
 #[derive(Debug)]
 pub struct Socket {
     // The order is the order of dropping. Mappings and the sharer's entry keep the socket open;
@@ -174,6 +175,7 @@ pub struct Socket {
     _entry: Entry,
     fd: Arc<OwnedFd>,
     home: Home,
+    shared: bool,
 }
 
 /// Our line in the list of sockets to share with.
@@ -246,6 +248,11 @@ impl Socket {
         self.home.mode
     }
 
+    /// Whether it shares another socket's registration of the UMEM (`XDP_SHARED_UMEM`).
+    pub const fn shares_umem(&self) -> bool {
+        self.shared
+    }
+
     fn kernel_statistics(&self, counts: &mut Statistics) {
         let Ok(kernel) = sockopt::xdp_statistics(&self.fd) else { return };
         counts.rx_dropped = kernel.rx_dropped;
@@ -282,8 +289,9 @@ impl Wish {
     /// Shares with a live socket of the same mode if there is one, else registers the UMEM.
     fn attempt(&self, mode: Mode) -> Result<Socket, BindError> {
         let mut sharers = sharers(self.umem);
-        let shared = self.share(&sharers, mode);
-        let (fd, rings) = shared.unwrap_or_else(|| self.register(mode)).map_err(|failed| {
+        let sharing = self.share(&sharers, mode);
+        let shared = sharing.is_some();
+        let (fd, rings) = sharing.unwrap_or_else(|| self.register(mode)).map_err(|failed| {
             let fault = BindFault::of(failed.0, failed.1, mode);
             BindError { fault, ..self.error(failed) }
         })?;
@@ -293,7 +301,8 @@ impl Wish {
         let queue = (self.ifindex, self.queue);
         sharers.push(Sharer { port, fd: Arc::clone(&fd), queue, mode });
         let umem = self.umem;
-        Ok(Socket { rings, _entry: Entry(umem, port), fd, home: Home { umem, port, mode } })
+        let home = Home { umem, port, mode };
+        Ok(Socket { rings, _entry: Entry(umem, port), fd, home, shared })
     }
 
     /// `None` if there is nobody to share with: a socket whose interface has gone is not bound any
@@ -362,7 +371,8 @@ impl Wish {
     }
 
     /// The budget must be set after the transmit ring, which bounds it. A kernel before 6.17 does
-    /// not know it: then each wake-up sends 32 packets, and that is all.
+    /// not know it: then each wake-up sends 32 packets, and that is all. The send buffer counts
+    /// packets that a device has not finished with (copy mode), and its default holds about 90.
     fn size_rings(&self, fd: &OwnedFd) -> Result<(), Errno> {
         sockopt::set_xdp_umem_fill_ring_size(fd, self.sizes.fill)?;
         sockopt::set_xdp_umem_completion_ring_size(fd, self.sizes.completion)?;
@@ -371,6 +381,8 @@ impl Wish {
         if self.sizes.transmit > DEFAULT_TX_BUDGET {
             let _unsupported = set_tx_budget(fd.as_fd(), self.sizes.transmit);
         }
+        let octets = self.umem.frame_size() * 2 * self.sizes.transmit as usize;
+        let _unprivileged = sockopt::set_socket_send_buffer_size_force(fd, octets);
         Ok(())
     }
 

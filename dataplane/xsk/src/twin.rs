@@ -120,7 +120,7 @@ impl Wire {
 
     fn deliver(&mut self, packet: &[u8]) -> Option<()> {
         let umem = self.tenancy.umem;
-        if packet.len() > umem.frame_size() - HEADROOM || self.receive.room(1).ok()? == 0 {
+        if packet.len() > umem.largest_packet() || self.receive.room(1).ok()? == 0 {
             return None;
         }
         self.fill.ready().ok()?;

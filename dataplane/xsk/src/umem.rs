@@ -1,14 +1,14 @@
 //! The UMEM: memory cut into frames, and the book in which the place of each frame is written.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_queue::ArrayQueue;
 use rustix::io::Errno;
 use thiserror::Error;
 
-use crate::frame::Frame;
+use crate::frame::{Frame, HEADROOM};
 use crate::memory::Memory;
 use crate::socket::Sharer;
 
@@ -148,6 +148,11 @@ impl Umem {
         1 << self.shift
     }
 
+    /// The longest packet that can be received: what a frame holds behind its headroom.
+    pub const fn largest_packet(&self) -> usize {
+        self.frame_size() - HEADROOM
+    }
+
     /// How many frames lie in the spare queue now.
     pub fn spare(&self) -> usize {
         self.spare.len()
@@ -217,7 +222,9 @@ impl Umem {
     /// A spare frame, if there is one.
     pub(crate) fn take(&'static self) -> Option<Frame> {
         let index = self.spare.pop().or_else(|| {
-            self.wake_rested(Instant::now());
+            // Somebody else is at it: then the frames are on their way.
+            let mut resting = self.resting.try_lock().ok().filter(|list| !list.is_empty())?;
+            self.wake_rested(&mut resting, Instant::now());
             self.spare.pop()
         })?;
         self.claim(index, Place::Spare)
@@ -235,23 +242,14 @@ impl Umem {
 
     /// Lets the frames of a closed zero-copy socket rest before they come home.
     pub(crate) fn rest(&self, port: PortId, since: Instant) {
-        self.resting_list().push(Resting { port, since });
+        let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        resting.push(Resting { port, since });
     }
 
     /// Brings home what has rested long enough at `now`.
-    pub(crate) fn wake_rested(&self, now: Instant) {
-        let mut resting = self.resting_list();
-        resting.retain(|r| {
-            let rested = now.saturating_duration_since(r.since) >= REST;
-            if rested {
-                self.reclaim(r.port);
-            }
-            !rested
-        });
-    }
-
-    fn resting_list(&self) -> std::sync::MutexGuard<'_, Vec<Resting>> {
-        self.resting.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn wake_rested(&self, resting: &mut Vec<Resting>, now: Instant) {
+        let rested = |r: &Resting| now.saturating_duration_since(r.since) >= REST;
+        resting.extract_if(.., |r| rested(r)).for_each(|r| self.reclaim(r.port));
     }
 }
 
@@ -301,9 +299,10 @@ mod tests {
         umem.take().unwrap().settle(Place::Sending(port));
         let closed = Instant::now();
         umem.rest(port, closed);
-        umem.wake_rested(closed + REST / 2);
+        let wake = |at| umem.wake_rested(&mut umem.resting.lock().unwrap(), at);
+        wake(closed + REST / 2);
         assert_eq!(umem.census(), Census { spare: 2, held: 0, filling: 1, sending: 1 });
-        umem.wake_rested(closed + REST);
+        wake(closed + REST);
         assert_eq!(umem.census(), Census { spare: 4, ..Census::default() });
     }
 }

@@ -121,11 +121,11 @@ pub const fn length(n: u32) -> usize {
     18 + (n as usize * 37) % (1514 - 18 + 1)
 }
 
-/// Calls `step` until it says true. Ten seconds without that is a failure, not a wait.
+/// Calls `step` until it says true. A minute without that is a failure, not a wait.
 pub fn until(what: &str, mut step: impl FnMut() -> bool) {
-    let patience = Instant::now() + Duration::from_secs(10);
+    let patience = Instant::now() + Duration::from_secs(60);
     while !step() {
-        assert!(Instant::now() < patience, "waited 10 s in vain: {what}");
+        assert!(Instant::now() < patience, "waited a minute in vain: {what}");
         std::thread::yield_now();
     }
 }

@@ -166,6 +166,7 @@ fn two_interfaces_share_the_umem_and_forward_without_a_copy() {
         let umem = Umem::new(512, 2048).unwrap();
         let mut inside = Near::open(umem, &lan, 0, 64);
         let mut outside = Near::open(umem, &wan, 0, 64);
+        assert_eq!((inside.socket.shares_umem(), outside.socket.shares_umem()), (false, true));
         let count = 5000;
         let (mut sent, mut there) = (0, 0);
         until("all packets to cross", || {
@@ -350,6 +351,7 @@ fn an_interface_that_goes_away_takes_no_frame_with_it() {
         // Nobody to share with any more, though the dead socket still stands in the list.
         let mut far = Far::open(&other.far, 0);
         let mut alive = Near::open(umem, &other, 0, 64);
+        assert!(!alive.socket.shares_umem());
         drop(near);
         assert!(far.send(&packet(1, 60)));
         until("traffic on the other interface", || {
