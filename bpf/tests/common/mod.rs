@@ -1,0 +1,52 @@
+//! A BPF file system of one's own, so that tests meet neither each other nor the machine's pins.
+#![allow(dead_code)] // each test program uses its part
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+pub mod frame;
+
+/// Runs a command to its end; what it printed, or a panic that says what failed.
+pub fn run(command: &str) -> String {
+    let (output, success) = attempt(command);
+    assert!(success, "`{command}` failed: {output}");
+    output
+}
+
+/// The same, for commands that may fail.
+pub fn attempt(command: &str) -> (String, bool) {
+    let mut words = command.split_whitespace();
+    let program = words.next().unwrap();
+    let output = Command::new(program).args(words).output();
+    let output = output.unwrap_or_else(|error| panic!("`{command}` does not start: {error}"));
+    let text = [output.stdout, output.stderr].concat();
+    (String::from_utf8_lossy(&text).into_owned(), output.status.success())
+}
+
+/// These tests load programs into the kernel. They do not skip themselves: without root they fail.
+pub fn need_root() {
+    assert_eq!(run("id -u").trim(), "0", "this test loads an XDP program: run it as root");
+}
+
+/// A BPF file system on a temporary directory, gone when dropped, and all pins with it.
+pub struct BpfFs(tempfile::TempDir);
+
+impl BpfFs {
+    pub fn new() -> Self {
+        need_root();
+        let directory = tempfile::Builder::new().prefix("bpft-").tempdir().unwrap();
+        run(&format!("mount -t bpf bpf {}", directory.path().display()));
+        Self(directory)
+    }
+    pub fn pins(&self) -> PathBuf {
+        self.0.path().join("postern")
+    }
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for BpfFs {
+    fn drop(&mut self) {
+        let _ = attempt(&format!("umount -l {}", self.0.path().display()));
+    }
+}
