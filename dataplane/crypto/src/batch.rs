@@ -117,3 +117,62 @@ impl Open<'_> {
 fn carries(packet: &[u8], sequence: u64) -> bool {
     layout::sequence_low(packet).is_some_and(|low| u64::from(low) == sequence & 0xffff_ffff)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+    use crate::backend::{Backend, Family};
+    use crate::suite::Suite;
+
+    thread_local!(static CALLS: RefCell<Vec<(Suite, usize)>> = const { RefCell::new(Vec::new()) });
+
+    /// A backend that only notes which groups it was called with.
+    static NOTING: Backend =
+        Backend { name: "noting", rank: 200, gcm: NOTE, cbc_hmac: NOTE, null_hmac: NOTE };
+    const NOTE: Family = Family {
+        seal: |group| note(group.iter().map(|item| item.key.suite())),
+        open: |group| note(group.iter().map(|item| item.key.suite())),
+    };
+
+    fn note(suites: impl Iterator<Item = Suite>) {
+        let suites: Vec<_> = suites.collect();
+        assert!(suites.iter().all(|suite| *suite == suites[0]), "mixed: {suites:?}");
+        CALLS.with_borrow_mut(|calls| calls.push((suites[0], suites.len())));
+    }
+
+    /// Three packets of every suite, one suite after another, three times over.
+    fn with_mixed_batch(check: impl Fn(&mut [Vec<u8>], &[SealKey], &[OpenKey])) {
+        let material =
+            |suite: Suite| (vec![1; suite.key_len()], vec![2; suite.integrity_key_len()]);
+        let key = |suite| {
+            let (key, mac) = material(suite);
+            SealKey::on(&NOTING, suite, &key, &mac, false, 0).unwrap()
+        };
+        let open_key = |suite| {
+            let (key, mac) = material(suite);
+            OpenKey::on(&NOTING, suite, &key, &mac, false).unwrap()
+        };
+        let empty = |suite: Suite| vec![0; layout::HEADER + suite.iv_len() + suite.icv_len()];
+        let mut packets: Vec<_> = (0..3).flat_map(|_| Suite::ALL.map(empty)).collect();
+        check(&mut packets, &Suite::ALL.map(key), &Suite::ALL.map(open_key));
+    }
+
+    #[test]
+    fn a_kernel_is_called_once_for_all_packets_of_its_suite() {
+        let every_suite_at_once: Vec<_> = Suite::ALL.iter().map(|suite| (*suite, 3)).collect();
+        with_mixed_batch(|packets, keys, open_keys| {
+            let pairs = packets.iter_mut().zip(keys.iter().cycle());
+            let mut batch: Vec<_> =
+                pairs.map(|(packet, key)| Seal { key, sequence: 0, packet }).collect();
+            assert_eq!(seal(&mut batch), 0);
+            assert_eq!(CALLS.take(), every_suite_at_once);
+            let pairs = packets.iter_mut().zip(open_keys.iter().cycle());
+            let mut batch: Vec<_> = pairs.map(|(packet, key)| Open::new(key, 0, packet)).collect();
+            open(&mut batch);
+            assert_eq!(CALLS.take(), every_suite_at_once);
+            assert!(batch.iter().all(|item| item.verdict.is_err()), "nobody vouched for these");
+        });
+    }
+}
