@@ -1,0 +1,490 @@
+//! Connections and their children: SAs and the policy entries that lead into them.
+use super::compile::{Placed, SaPlan, Sides, Tunnel};
+use super::de::Field;
+use super::file::{self, Child, Connection, DontFragment, Dscp, Manual, ManualSa};
+use super::problem::{Place, Problems};
+use super::setup::not_a_power;
+use super::text::{Address, Label, Secret, SuiteName, TrafficSelectorText, hexadecimal};
+use sadb::{Direction, Encap, Name, Policy, Sa, SaKeys, Verdict};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::Path;
+use std::str::FromStr;
+use wire::selector::{PortRange, Selector};
+use zeroize::Zeroizing;
+
+/// Collects tunnels, and what must be unique across all of them.
+pub struct Tunnels<'a> {
+    problems: &'a Problems,
+    base: &'a Path,
+    window_max: u32,
+    tunnels: Vec<Tunnel>,
+    entries: Vec<Placed>,
+    /// An inbound SPI is looked up alone; an outbound one belongs to its peer.
+    spis: HashMap<(Option<IpAddr>, u32), (Name, Place)>,
+    /// Digests of keys seen, and where.
+    keys: HashMap<[u8; 32], Place>,
+}
+
+/// What a connection says for all of its children.
+struct Outer {
+    local: IpAddr,
+    remote: IpAddr,
+    encap: Encap,
+}
+
+impl<'a> Tunnels<'a> {
+    /// Nothing yet. `window_max` bounds replay windows, `base` is where relative paths of key files begin.
+    pub fn new(problems: &'a Problems, base: &'a Path, window_max: u32) -> Self {
+        let (spis, keys) = (HashMap::new(), HashMap::new());
+        Self { problems, base, window_max, tunnels: Vec::new(), entries: Vec::new(), spis, keys }
+    }
+
+    /// The tunnels and their policy entries, in the order of the file.
+    pub fn finish(self) -> (Vec<Tunnel>, Vec<Placed>) {
+        (self.tunnels, self.entries)
+    }
+
+    /// Adds every child of one connection.
+    pub fn connection(&mut self, name: &Field<String>, connection: &Field<Connection>) {
+        let label = name.ok().map(|text| Label::from_str(text));
+        if let Some(Err(why)) = &label {
+            name.tell(self.problems, why.clone());
+        }
+        let Some(connection) = connection.ok() else { return };
+        let outer = self.outer(connection);
+        let Some(children) = connection.children.ok() else { return };
+        if children.0.is_empty() {
+            connection.children.tell(self.problems, "no children; a connection needs at least one");
+        }
+        for (child_name, child) in &children.0 {
+            let full =
+                label.as_ref().and_then(|label| self.full_name(label.as_ref().ok()?, child_name));
+            if let Some(child) = child.ok() {
+                self.child(full, outer.as_ref(), child);
+            }
+        }
+    }
+
+    fn full_name(&self, connection: &Label, child: &Field<String>) -> Option<Name> {
+        let text = match Label::from_str(child.ok()?) {
+            Ok(label) => format!("{}/{}", connection.0, label.0),
+            Err(why) => {
+                child.tell(self.problems, why);
+                return None;
+            }
+        };
+        let name = Name::new(&text);
+        if name.is_none() {
+            let message = format!(
+                "'{text}' is {} characters long; at most 47 are possible together",
+                text.len()
+            );
+            child.tell(self.problems, message);
+        }
+        name
+    }
+
+    fn outer(&self, connection: &Connection) -> Option<Outer> {
+        let encap = match connection.encap.as_ref() {
+            None => Some(Encap::Raw),
+            Some(field) => field.ok().and_then(|encap| self.encap(encap)),
+        };
+        let (Address(local), Address(remote)) = (*connection.local.ok()?, *connection.remote.ok()?);
+        if local.is_ipv4() != remote.is_ipv4() {
+            let family = if local.is_ipv4() { "IPv4" } else { "IPv6" };
+            let message = format!(
+                "local is {family} and remote is not; both ends of a tunnel need one family"
+            );
+            connection.remote.tell(self.problems, message);
+            return None;
+        }
+        if local == remote {
+            connection.remote.tell(self.problems, "the same as local; write the peer's address");
+            return None;
+        }
+        Some(Outer { local, remote, encap: encap? })
+    }
+
+    fn encap(&self, encap: &file::Encap) -> Option<Encap> {
+        let file::Encap::Udp(ports) = encap else { return Some(Encap::Raw) };
+        let Some(field) = ports else { return Some(Encap::Udp { local: 4500, remote: 4500 }) };
+        let ports = field.ok()?;
+        let port = |field: &Option<Field<u16>>| {
+            let Some(field) = field else { return Some(4500) };
+            let port = *field.ok()?;
+            if port == 0 {
+                field.tell(self.problems, "port 0 cannot be sent to; 4500 is usual");
+            }
+            Some(port)
+        };
+        Some(Encap::Udp { local: port(&ports.local)?, remote: port(&ports.remote)? })
+    }
+
+    fn child(&mut self, name: Option<Name>, outer: Option<&Outer>, child: &Child) {
+        let selectors = self.selectors(child);
+        let template = self.template(child);
+        let Some(manual) = child.manual.ok() else { return };
+        let suite = self.suite(manual);
+        let unnamed = Name::new("?");
+        let mut sa = |direction, field: &Field<ManualSa>| {
+            let (name, spi) = (name.or(unnamed)?, field.ok()?.spi.ok());
+            let keys = suite.and_then(|suite| self.keys(suite, field));
+            if let Some(spi) = spi {
+                let peer =
+                    outer.map(|outer| outer.remote).filter(|_| direction == Direction::Outbound);
+                if outer.is_some() || direction == Direction::Inbound {
+                    self.unique_spi(peer, spi.0, name, &field.ok()?.spi);
+                }
+            }
+            Some((spi?.0, keys?))
+        };
+        let inbound = sa(Direction::Inbound, &manual.inbound);
+        let outbound = sa(Direction::Outbound, &manual.outbound);
+        let number = self.tunnels.len() as u32;
+        let (Some(name), Some(outer), Some(suite), Some(inbound), Some(outbound), Some(template)) =
+            (name, outer, suite, inbound, outbound, template)
+        else {
+            return;
+        };
+        let plan = |direction, (spi, keys): (u32, SaKeys)| {
+            let (local, remote, encap) = (outer.local, outer.remote, outer.encap);
+            let replay_window =
+                if direction == Direction::Inbound { template.replay_window } else { 0 };
+            let sa = Sa {
+                name,
+                spi,
+                direction,
+                encap,
+                suite: suite.suite(),
+                local,
+                remote,
+                replay_window,
+                ..template
+            };
+            sealed(sa, keys, suite.cipher.aead)
+        };
+        let inbound = plan(Direction::Inbound, inbound);
+        let outbound = plan(Direction::Outbound, outbound);
+        self.tunnels.push(Tunnel { name, inbound, outbound });
+        let verdict = Verdict::Protect { tunnel: number };
+        let entries = selectors
+            .into_iter()
+            .map(|(place, selector)| (place, Policy { name, selector, verdict }));
+        self.entries.extend(entries);
+    }
+
+    fn suite(&self, manual: &Manual) -> Option<SuiteName> {
+        let suite = *manual.esp.ok()?;
+        match &manual.counter_mode {
+            None if suite.cipher.aead => manual.esp.tell(
+                self.problems,
+                "a counter-mode cipher under a key that outlives restarts must not repeat an IV; \
+                 add counter_mode: epoch beside it (and see docs/configuration.md on manual keys), or use ENCR_AES_CBC",
+            ),
+            Some(field) if !suite.cipher.aead => {
+                let name = suite.cipher.name;
+                field.tell(self.problems, format!("{name} is no counter-mode cipher; remove counter_mode"));
+            }
+            _ => {}
+        }
+        Some(suite)
+    }
+
+    fn unique_spi(
+        &mut self,
+        peer: Option<IpAddr>,
+        spi: u32,
+        name: Name,
+        field: &Field<super::text::SpiNumber>,
+    ) {
+        let Some((first, place)) = self.spis.insert((peer, spi), (name, field.place)) else {
+            return;
+        };
+        let which = if peer.is_some() { "outbound SPI for this peer" } else { "inbound SPI" };
+        let message = format!("{first} has this {which} in line {}; choose another", place.line);
+        field.tell(self.problems, message);
+    }
+
+    /// The keys of one SA, each of the length its suite asks for, and none of them seen before.
+    fn keys(&mut self, suite: SuiteName, field: &Field<ManualSa>) -> Option<SaKeys> {
+        let sa = field.ok()?;
+        let cipher = suite.cipher;
+        let octets = usize::from(cipher.key_bits) / 8;
+        let expected = match cipher.salt {
+            0 => format!("{octets} octets"),
+            salt => format!("{} octets, {octets} of key and then {salt} of salt", octets + salt),
+        };
+        let encryption =
+            Want { key: "key", algorithm: cipher.name, octets: octets + cipher.salt, expected };
+        let encryption = self.key(field, &sa.key, &encryption);
+        let (algorithm, octets) = suite.integrity.map_or((cipher.name, 0), |i| (i.name, i.key));
+        let expected = format!("{octets} octets");
+        let integrity = Want { key: "integrity_key", algorithm, octets, expected };
+        let integrity = self.key(field, &sa.integrity_key, &integrity);
+        Some(SaKeys { encryption: encryption?.to_vec(), integrity: integrity?.to_vec() })
+    }
+
+    fn key(
+        &mut self,
+        sa: &Field<ManualSa>,
+        secret: &Option<Field<Secret>>,
+        want: &Want,
+    ) -> Option<Zeroizing<Vec<u8>>> {
+        let Want { key, algorithm, octets, expected } = want;
+        let secret = match (secret, octets) {
+            (None, 0) => return Some(Zeroizing::default()),
+            (None, _) => {
+                let message = format!(
+                    "'{key}' is missing; {algorithm} takes {expected} ({} hexadecimal digits)",
+                    octets * 2
+                );
+                self.problems.tell(sa.place, &sa.text, message);
+                return None;
+            }
+            (Some(field), 0) => {
+                let message = format!("{algorithm} takes no {key}; remove it");
+                self.problems.tell(field.place, "(secret)", message);
+                return None;
+            }
+            (Some(field), _) => field,
+        };
+        let value = self.reveal(secret)?;
+        if value.len() != *octets {
+            let have = value.len();
+            let message = format!(
+                "{have} octets; {algorithm} takes {expected} ({} hexadecimal digits)",
+                octets * 2
+            );
+            self.problems.tell(secret.place, "(secret)", message);
+            return None;
+        }
+        if let Some(first) = self.keys.insert(Sha256::digest(&*value).into(), secret.place) {
+            let message = format!(
+                "the same key as in line {}; every SA and direction needs its own",
+                first.line
+            );
+            self.problems.tell(secret.place, "(secret)", message);
+        }
+        Some(value)
+    }
+
+    fn reveal(&self, secret: &Field<Secret>) -> Option<Zeroizing<Vec<u8>>> {
+        let (field, text) = match secret.ok()? {
+            Secret::Inline(octets) => return Some(octets.clone()),
+            Secret::File(field) => (field, key_file(&self.base.join(field.ok()?))),
+            Secret::Env(field) => (field, environment(field.ok()?)),
+        };
+        let octets = text.and_then(|text| hexadecimal(&text));
+        octets.map_err(|why| field.tell(self.problems, why)).ok()
+    }
+
+    /// Every pair of one family, with the protocol and ports that both sides agree on.
+    fn selectors(&self, child: &Child) -> Vec<(Place, Selector)> {
+        let parts = |field: &Field<Vec<Field<TrafficSelectorText>>>| -> Vec<(Place, String, TrafficSelectorText)> {
+            let list = field.ok().map(Vec::as_slice).unwrap_or_default();
+            list.iter().filter_map(|f| Some((f.place, f.text.clone(), *f.ok()?))).collect()
+        };
+        let sides = Sides { problems: self.problems, keys: ("local_ts", "remote_ts") };
+        let (local, remote) = (&child.local_ts, &child.remote_ts);
+        let pairs = sides.pairs((local, parts(local)), (remote, parts(remote)), |ts| ts.addresses);
+        pairs
+            .into_iter()
+            .filter_map(|(place, local, remote)| self.selector(place, local, remote))
+            .collect()
+    }
+
+    fn selector(
+        &self,
+        place: Place,
+        local: TrafficSelectorText,
+        remote: TrafficSelectorText,
+    ) -> Option<(Place, Selector)> {
+        let protocol = match (local.protocol.0, remote.protocol.0) {
+            (Some(near), Some(far)) if near != far => {
+                let message = format!(
+                    "local_ts asks for protocol {near} and this for {far}; write children of their own for each"
+                );
+                self.problems.tell(place, "remote_ts", message);
+                return None;
+            }
+            (near, far) => near.or(far).map_or((0, 255), |number| (number, number)),
+        };
+        let (local_port, remote_port): (PortRange, PortRange) = (local.ports, remote.ports);
+        Some((
+            place,
+            Selector {
+                local: local.addresses,
+                remote: remote.addresses,
+                protocol,
+                local_port,
+                remote_port,
+            },
+        ))
+    }
+
+    /// What both directions share; addresses, SPI and suite are filled in later.
+    fn template(&self, child: &Child) -> Option<Sa> {
+        let esn = child.esn.as_ref().map_or(Some(true), |field| field.ok().copied());
+        let replay_window = match &child.replay_window {
+            None => self.window_max.min(1024),
+            Some(field) => self.window(field, esn?)?,
+        };
+        let dont_fragment = match child.dont_fragment.as_ref().and_then(Field::ok) {
+            None | Some(DontFragment::Copy) => sadb::sa::DontFragment::Copy,
+            Some(DontFragment::Set) => sadb::sa::DontFragment::Set,
+            Some(DontFragment::Clear) => sadb::sa::DontFragment::Clear,
+        };
+        let dscp = match child.dscp.as_ref().and_then(Field::ok) {
+            None | Some(Dscp::Out) => sadb::sa::Dscp::Out,
+            Some(Dscp::Copy) => sadb::sa::Dscp::Copy,
+            Some(Dscp::In) => sadb::sa::Dscp::In,
+            Some(Dscp::No) => sadb::sa::Dscp::No,
+        };
+        let nowhere = IpAddr::from([0, 0, 0, 0]);
+        Some(Sa {
+            name: Name::new("?")?,
+            slot: 0,
+            spi: 0,
+            tunnel: 0,
+            direction: Direction::Inbound,
+            encap: Encap::Raw,
+            suite: sadb::Suite { encryption: 0, key_bits: 0, integrity: 0 },
+            local: nowhere,
+            remote: nowhere,
+            esn: esn?,
+            replay_window,
+            dont_fragment,
+            dscp,
+            ecn: child.ecn.as_ref().and_then(Field::ok).copied().unwrap_or(true),
+            iv_epoch: 0,
+            lifetime: self.lifetime(child),
+            initial_sequence: 0,
+            digest: [0; 16],
+        })
+    }
+
+    fn window(&self, field: &Field<u32>, esn: bool) -> Option<u32> {
+        let window = *field.ok()?;
+        let message = match window {
+            0 if !esn => return Some(0),
+            0 => "ESN needs a replay window: the upper half of the number is inferred from it (RFC 4303 App. A); \
+                  write 1024, or esn: false"
+                .to_owned(),
+            _ if !window.is_power_of_two() => not_a_power(window),
+            1..32 => "too narrow; 32 is the least (RFC 4303 §3.4.3)".to_owned(),
+            _ if window > self.window_max => {
+                format!("wider than dataplane.window_max, which is {}; raise that or narrow this", self.window_max)
+            }
+            _ => return Some(window),
+        };
+        field.tell(self.problems, message);
+        None
+    }
+
+    fn lifetime(&self, child: &Child) -> sadb::sa::Lifetime {
+        let Some(field) = child.lifetime.as_ref().and_then(Field::ok) else {
+            return Default::default();
+        };
+        let number =
+            |field: &Option<Field<u64>>| field.as_ref().and_then(Field::ok).copied().unwrap_or(0);
+        let pair = |soft: &Option<Field<u64>>, hard: &Option<Field<u64>>| {
+            let limits = (number(soft), number(hard));
+            if let (Some(field), (soft, hard)) = (soft, limits)
+                && hard != 0
+                && soft >= hard
+            {
+                field.tell(
+                    self.problems,
+                    format!("the soft limit must come before the hard one, {hard}"),
+                );
+            }
+            limits
+        };
+        let (soft_packets, hard_packets) = pair(&field.soft_packets, &field.hard_packets);
+        let (soft_bytes, hard_bytes) = pair(&field.soft_bytes, &field.hard_bytes);
+        let (soft_seconds, hard_seconds) = pair(&field.soft_seconds, &field.hard_seconds);
+        sadb::sa::Lifetime {
+            soft_packets,
+            hard_packets,
+            soft_bytes,
+            hard_bytes,
+            soft_seconds,
+            hard_seconds,
+        }
+    }
+}
+
+/// What a suite asks of a key.
+struct Want {
+    key: &'static str,
+    algorithm: &'static str,
+    octets: usize,
+    expected: String,
+}
+
+fn key_file(path: &Path) -> Result<Zeroizing<String>, String> {
+    use std::io::Read;
+    use std::os::unix::fs::PermissionsExt;
+    let unreadable =
+        |error: std::io::Error| format!("the key file {} cannot be read: {error}", path.display());
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(format!("{} is no regular file", path.display()));
+    }
+    if metadata.permissions().mode() & 0o077 != 0 {
+        let shown = path.display();
+        return Err(format!(
+            "others than its owner may read the key file {shown}; chmod 600 {shown}"
+        ));
+    }
+    let mut text = Zeroizing::new(String::new());
+    file.take(4096).read_to_string(&mut text).map_err(unreadable)?;
+    Ok(text)
+}
+
+fn environment(name: &str) -> Result<Zeroizing<String>, String> {
+    let odd = name.is_empty() || name.contains(['=', '\0']);
+    let value = if odd { None } else { std::env::var(name).ok() };
+    value.map(Zeroizing::new).ok_or_else(|| {
+        format!("the environment variable {name} is not set for the process that reads this file; set it or use {{file: …}}")
+    })
+}
+
+/// Digests: the first half covers what makes it another SA (keys, suite, ESN, window, addresses of ours), the
+/// second everything. A difference in the second half alone can be updated in place.
+fn sealed(mut sa: Sa, keys: SaKeys, counter_mode: bool) -> SaPlan {
+    let mut identity = Sha256::new();
+    identity.update(b"postern sa identity 1");
+    for key in [&keys.encryption, &keys.integrity] {
+        identity.update((key.len() as u64).to_be_bytes());
+        identity.update(key);
+    }
+    // Spelled out, so that another version of ours finds the same digest.
+    let Sa { name, spi, suite, local, .. } = sa;
+    identity.update(format!("{name} {spi} {} {local}", sa.direction as u8));
+    identity.update(format!(" {} {} {}", suite.encryption, suite.key_bits, suite.integrity));
+    identity.update(format!(" {} {}", u8::from(sa.esn), sa.replay_window));
+    let mut whole = identity.clone();
+    let ports = match sa.encap {
+        Encap::Raw => (0, 0),
+        Encap::Udp { local, remote } => (local, remote),
+    };
+    whole.update(format!("{} {} {}", sa.remote, ports.0, ports.1));
+    whole.update(format!(" {} {} {}", sa.dont_fragment as u8, sa.dscp as u8, u8::from(sa.ecn)));
+    let life = sa.lifetime;
+    for limit in [life.soft_packets, life.hard_packets, life.soft_bytes, life.hard_bytes] {
+        whole.update(limit.to_be_bytes());
+    }
+    for limit in [life.soft_seconds, life.hard_seconds] {
+        whole.update(limit.to_be_bytes());
+    }
+    let halves = [identity.finalize(), whole.finalize()];
+    for (to, half) in sa.digest.chunks_exact_mut(8).zip(&halves) {
+        to.iter_mut().zip(half.iter()).for_each(|(to, from)| *to = *from);
+    }
+    let counter_key = counter_mode.then(|| Sha256::digest(&keys.encryption).into());
+    SaPlan { sa, keys, counter_key }
+}
