@@ -12,6 +12,7 @@ pub const MAX_PAD: usize = 255;
 pub const LAST_RESERVED_SPI: u32 = 255;
 
 /// What padding holds: 1, 2, 3 … 255 (RFC 4303 §2.4).
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, which checks it")]
 const RAMP: [u8; MAX_PAD] = {
     let mut ramp = [0; MAX_PAD];
     let mut i = 0;
