@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn tag_fields_are_three_bits_one_bit_and_twelve() {
-        let tag = VlanTag { protocol: EtherType::VLAN, control: 0b101_1_0000_0010_1010 };
+        let tag = VlanTag { protocol: EtherType::VLAN, control: 0xb02a };
         assert_eq!((tag.priority(), tag.drop_eligible(), tag.id()), (5, true, 42));
     }
 
