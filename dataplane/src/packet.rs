@@ -85,6 +85,11 @@ impl Summary {
         self.source.is_ipv4()
     }
 
+    /// Whether it is a fragment that does not show the upper layer's header.
+    pub fn is_later_fragment(&self) -> bool {
+        self.fragment.is_some_and(|fragment| fragment.offset != 0)
+    }
+
     /// As policy sees what leaves: the source is on our side.
     pub fn leaving(&self) -> Flow {
         Flow {

@@ -5,7 +5,6 @@ use core::net::IpAddr;
 /// An address as a number.
 pub(crate) trait Address: Copy + Ord {
     const LOWEST: Self;
-    const BITS: u32;
     fn successor(self) -> Option<Self>;
     /// The last address of the prefix that starts here.
     fn last_of(self, prefix_len: u8) -> Self;
@@ -16,7 +15,6 @@ pub(crate) trait Address: Copy + Ord {
 macro_rules! address {
     ($($int:ty),*) => { $(impl Address for $int {
         const LOWEST: Self = 0;
-        const BITS: u32 = <$int>::BITS;
         fn successor(self) -> Option<Self> {
             self.checked_add(1)
         }

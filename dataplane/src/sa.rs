@@ -80,7 +80,6 @@ pub struct Inbound {
     pub lifetime: Lifetime,
     /// Of its suite.
     pub sizes: Sizes,
-    pub(crate) suite: crypto::Suite,
     pub(crate) key: Arc<OpenKey>,
     pub(crate) window: Arc<WindowHandle>,
 }
@@ -125,7 +124,6 @@ impl Inbound {
             ecn: sa.ecn,
             lifetime: sa.lifetime,
             sizes: key.suite().into(),
-            suite: key.suite(),
             key,
             window,
         }
@@ -163,7 +161,6 @@ pub fn age(limits: &Lifetime, totals: Totals, age: u64) -> Age {
 /// many workers see it, and again by nobody after a restart.
 pub(crate) trait Life {
     fn installed(&self) -> u64;
-    fn expired(&self) -> bool;
     fn mark_expired(&self) -> bool;
     fn mark_warned(&self) -> bool;
 
@@ -182,9 +179,6 @@ macro_rules! life {
     ($($handle:ty),*) => { $(impl Life for $handle {
         fn installed(&self) -> u64 {
             <$handle>::installed(self)
-        }
-        fn expired(&self) -> bool {
-            <$handle>::expired(self)
         }
         fn mark_expired(&self) -> bool {
             self.expire()

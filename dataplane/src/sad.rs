@@ -135,8 +135,12 @@ impl Sad {
 
     /// Retires every SA; returns their slots.
     pub fn flush(&self) -> Vec<u32> {
-        let all: Vec<(u32, u32)> = self.book().entries.values().map(|e| (e.sa.slot, e.sa.spi)).collect();
-        all.into_iter().filter(|&(slot, spi)| self.delete(slot, spi).is_ok()).map(|(slot, _)| slot).collect()
+        let all: Vec<(u32, u32)> =
+            self.book().entries.values().map(|e| (e.sa.slot, e.sa.spi)).collect();
+        all.into_iter()
+            .filter(|&(slot, spi)| self.delete(slot, spi).is_ok())
+            .map(|(slot, _)| slot)
+            .collect()
     }
 
     /// The SAs installed, in no order.
@@ -188,7 +192,8 @@ impl Sad {
             return Err(Refusal::ReservedSpi); // RFC 4303 §2.1
         }
         // An inbound SPI alone must name its SA (RFC 4301 §4.1); an outbound one is the peer's affair.
-        let twin = |entry: &Entry| entry.sa.direction == Direction::Inbound && entry.sa.spi == sa.spi;
+        let twin =
+            |entry: &Entry| entry.sa.direction == Direction::Inbound && entry.sa.spi == sa.spi;
         if sa.direction == Direction::Inbound && book.entries.values().any(twin) {
             return Err(Refusal::SpiInUse);
         }
@@ -213,9 +218,8 @@ impl Sad {
 
     /// The newest outbound SA of the tunnel sends.
     fn elect(&self, book: &Book, tunnel: u32) {
-        let sends = |entry: &&Entry| {
-            entry.sa.tunnel == tunnel && entry.sa.direction == Direction::Outbound
-        };
+        let sends =
+            |entry: &&Entry| entry.sa.tunnel == tunnel && entry.sa.direction == Direction::Outbound;
         let newest = book.entries.values().filter(sends).max_by_key(|entry| entry.order);
         if let Some(current) = self.current.get(tunnel as usize) {
             // Release, paired with the Acquire in `outbound_of`: the SA was published before.
@@ -274,7 +278,8 @@ fn key(sa: &Sa, keys: &SaKeys) -> Result<Key, Refusal> {
         .map_err(|_| Refusal::UnknownSuite)?;
     let built = match sa.direction {
         Direction::Outbound => {
-            SealKey::new(suite, &keys.encryption, &keys.integrity, sa.esn, sa.iv_epoch).map(Key::Seal)
+            SealKey::new(suite, &keys.encryption, &keys.integrity, sa.esn, sa.iv_epoch)
+                .map(Key::Seal)
         }
         Direction::Inbound => {
             OpenKey::new(suite, &keys.encryption, &keys.integrity, sa.esn).map(Key::Open)

@@ -59,8 +59,8 @@ impl<A: Address> Entry<A> {
     }
 
     fn ports(&self, ports: Option<(u16, u16)>) -> bool {
-        port(self.local_port, ports.map(|(local, _)| local))
-            && port(self.remote_port, ports.map(|(_, remote)| remote))
+        self.local_port.matches(ports.map(|(local, _)| local))
+            && self.remote_port.matches(ports.map(|(_, remote)| remote))
     }
 
     /// Matches whatever the remote address may be paired with: nothing behind it can be reached.
@@ -80,14 +80,6 @@ impl<A: Address> Entry<A> {
 
 fn within<T: PartialOrd>(value: T, (first, last): (T, T)) -> bool {
     first <= value && value <= last
-}
-
-/// ANY covers what has no ports too, OPAQUE covers only that (RFC 4301 §4.4.1.1).
-fn port(range: PortRange, port: Option<u16>) -> bool {
-    match port {
-        Some(port) => within(port, (range.first, range.last)),
-        None => range == PortRange::ANY || range == PortRange::OPAQUE,
-    }
 }
 
 /// The entries of one family.
@@ -128,6 +120,14 @@ impl<A: Address> Family<A> {
         let (from, to) = index.lookup(remote).copied().unwrap_or_default();
         let list = self.lists.get(from as usize..to as usize).unwrap_or_default();
         list.iter().filter_map(|&at| self.entries.get(at as usize))
+    }
+
+    fn hangs_on_ports(&self, local: A, remote: A, flow: &Flow) -> bool {
+        self.entries.iter().any(|entry| {
+            entry.verdict != Verdict::Bypass
+                && entry.covers(local, remote, flow.protocol)
+                && !entry.ports(None)
+        })
     }
 
     fn admits(&self, tunnel: u32, local: A, remote: A, flow: &Flow) -> Admission {
@@ -228,6 +228,15 @@ impl Spd {
         }
     }
 
+    /// Whether ports that a fragment hides could make it one that must be protected or discarded.
+    pub fn hangs_on_ports(&self, flow: &Flow) -> bool {
+        match (flow.local.into(), flow.remote.into()) {
+            (Number::V4(local), Number::V4(remote)) => self.v4.hangs_on_ports(local, remote, flow),
+            (Number::V6(local), Number::V6(remote)) => self.v6.hangs_on_ports(local, remote, flow),
+            _ => false,
+        }
+    }
+
     /// Whether an inner packet that came by this tunnel is one that policy lets it carry.
     pub fn admits(&self, tunnel: u32, flow: &Flow) -> Admission {
         match (flow.local.into(), flow.remote.into()) {
@@ -245,13 +254,25 @@ mod tests {
     use sadb::Name;
     use wire::selector::AddressRange;
 
-    fn policy(local: &str, remote: &str, protocol: (u8, u8), ports: [PortRange; 2], verdict: Verdict) -> Policy {
+    fn policy(
+        local: &str,
+        remote: &str,
+        protocol: (u8, u8),
+        ports: [PortRange; 2],
+        verdict: Verdict,
+    ) -> Policy {
         let range = |text: &str| {
             let (first, last) = text.split_once('-').unwrap_or((text, text));
             AddressRange::new(first.parse().unwrap(), last.parse().unwrap()).unwrap()
         };
         let [local_port, remote_port] = ports;
-        let selector = Selector { local: range(local), remote: range(remote), protocol, local_port, remote_port };
+        let selector = Selector {
+            local: range(local),
+            remote: range(remote),
+            protocol,
+            local_port,
+            remote_port,
+        };
         Policy { name: Name::new("test").unwrap(), selector, verdict }
     }
 
@@ -267,15 +288,8 @@ mod tests {
 
     /// The definition: every entry in turn.
     fn slow(policies: &[Policy], flow: &Flow) -> Option<Verdict> {
-        let fits = |policy: &&Policy| {
-            let s = &policy.selector;
-            s.local.contains(flow.local)
-                && s.remote.contains(flow.remote)
-                && s.protocol.0 <= flow.protocol
-                && flow.protocol <= s.protocol.1
-                && port(s.local_port, flow.ports.map(|p| p.0))
-                && port(s.remote_port, flow.ports.map(|p| p.1))
-        };
+        let Flow { local, remote, protocol, ports } = *flow;
+        let fits = |policy: &&Policy| policy.selector.matches(local, remote, protocol, ports);
         policies.iter().find(fits).map(|policy| policy.verdict)
     }
 
@@ -283,7 +297,13 @@ mod tests {
     fn the_first_entry_that_matches_decides() {
         let protect = Verdict::Protect { tunnel: 3 };
         let spd = Spd::new(&[
-            policy("10.1.0.0-10.1.255.255", "10.2.0.53", (17, 17), [PortRange::ANY, one(53)], Verdict::Bypass),
+            policy(
+                "10.1.0.0-10.1.255.255",
+                "10.2.0.53",
+                (17, 17),
+                [PortRange::ANY, one(53)],
+                Verdict::Bypass,
+            ),
             policy("10.1.0.66", "10.2.0.0-10.2.255.255", (0, 255), ANY, Verdict::Discard),
             policy("10.1.0.0-10.1.255.255", "10.2.0.0-10.2.255.255", (0, 255), ANY, protect),
             policy("fd01::-fd01::ffff", "fd02::-fd02::ffff", (0, 255), ANY, protect),
@@ -306,7 +326,13 @@ mod tests {
             policy("10.1.0.66", "10.2.0.0-10.2.255.255", (0, 255), ANY, Verdict::Discard),
             policy("10.1.0.0-10.1.0.255", "10.2.0.0-10.2.0.255", (6, 6), web, protect),
             policy("10.1.9.0-10.1.9.255", "10.2.0.0-10.2.0.255", (0, 255), ANY, protect),
-            policy("10.1.0.0-10.1.0.255", "10.7.0.0-10.7.0.255", (0, 255), ANY, Verdict::Protect { tunnel: 4 }),
+            policy(
+                "10.1.0.0-10.1.0.255",
+                "10.7.0.0-10.7.0.255",
+                (0, 255),
+                ANY,
+                Verdict::Protect { tunnel: 4 },
+            ),
         ]);
         let see = |l, r, p, ports| spd.admits(3, &flow(l, r, p, ports));
         assert_eq!(see("10.1.0.5", "10.2.0.5", 6, Some((443, 9))), Admission::Admitted);
@@ -332,7 +358,11 @@ mod tests {
         (0u8..12, 0u8..12, any::<bool>()).prop_map(|(a, b, six)| {
             let (a, b) = (a.min(b), a.max(b));
             let address = |n: u8| -> IpAddr {
-                if six { [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, n].into() } else { [10, 0, 0, n].into() }
+                if six {
+                    [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, n].into()
+                } else {
+                    [10, 0, 0, n].into()
+                }
             };
             AddressRange::new(address(a), address(b)).unwrap()
         })
@@ -388,13 +418,22 @@ mod tests {
                 let (remote, ()) = net(0x0a00_0000);
                 let text = |at: &u32| core::net::Ipv4Addr::from_bits(*at).to_string();
                 let remote = format!("{}-{}", text(remote.start()), text(remote.end()));
-                policy("192.168.0.0-192.168.255.255", &remote, (0, 255), ANY, Verdict::Protect { tunnel: n })
+                policy(
+                    "192.168.0.0-192.168.255.255",
+                    &remote,
+                    (0, 255),
+                    ANY,
+                    Verdict::Protect { tunnel: n },
+                )
             })
             .collect();
         let spd = Spd::new(&policies);
         for n in [0u32, 1, 999, 1999] {
             let remote = core::net::Ipv4Addr::from_bits(0x0a00_0000 + (n << 8) + 7).to_string();
-            assert_eq!(spd.lookup(&flow("192.168.3.4", &remote, 6, None)), Some(Verdict::Protect { tunnel: n }));
+            assert_eq!(
+                spd.lookup(&flow("192.168.3.4", &remote, 6, None)),
+                Some(Verdict::Protect { tunnel: n })
+            );
         }
     }
 }

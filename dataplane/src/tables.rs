@@ -1,9 +1,9 @@
 //! What every worker reads: published whole, replaced whole, never changed in place.
 use crate::fib::{Fib, Mac};
+use crate::handoff::Inbox;
 use crate::notice::Notice;
 use crate::sad::Sad;
 use crate::spd::Spd;
-use crate::handoff::Inbox;
 use arc_swap::ArcSwap;
 use core::net::IpAddr;
 use core::sync::atomic::{AtomicU64, Ordering};

@@ -1,0 +1,110 @@
+//! The next hop: routes, neighbours, TTL, and what is too big for a link.
+use crate::fib::{Hop, Mac};
+use crate::packet::{Origin, Plain};
+use crate::turn::Turn;
+use crate::{fragment, icmp, link, martian, neighbours};
+use core::net::IpAddr;
+use sadb::{DropReason, Role};
+use wire::iana::IpProtocol;
+use wire::{ipv4, ipv6};
+use xsk::Frame;
+
+/// A way out by one of our ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Via {
+    pub interface: usize,
+    pub next: IpAddr,
+    pub mac: Option<Mac>,
+    pub mtu: u16,
+}
+
+/// The way to `destination`, if it leads out of a port.
+pub(crate) fn via(turn: &Turn<'_>, destination: IpAddr) -> Result<Via, DropReason> {
+    match turn.tables.fib.lookup(destination) {
+        Hop::Via { interface, next, mac, mtu } => Ok(Via { interface, next, mac, mtu }),
+        Hop::Foreign { .. } => Err(DropReason::InterfaceDown),
+        Hop::Local | Hop::Unreachable => Err(DropReason::NoRoute),
+    }
+}
+
+/// A packet that came in from outside, opened or in the clear: to the gateway itself, into another tunnel, or on.
+pub(crate) fn deliver(turn: &mut Turn<'_>, plain: Plain) {
+    let to = plain.ip.destination;
+    if turn.tables.locals.contains(to) {
+        return local(turn, plain);
+    }
+    if turn.tables.locals.is_broadcast(to) {
+        return turn.drop(plain.frame, DropReason::Martian);
+    }
+    match via(turn, to) {
+        Ok(via) if plain.origin == Origin::Tunnel && is_outside(turn, via.interface) => {
+            turn.desk.transit.push(plain); // policy decides again (RFC 4301 §5.1)
+        }
+        Ok(via) => clear(turn, plain, via),
+        Err(why) => turn.drop(plain.frame, why),
+    }
+}
+
+/// For the gateway itself. Its own ESP inside a tunnel would be a tunnel in itself.
+fn local(turn: &mut Turn<'_>, plain: Plain) {
+    let ip = &plain.ip;
+    let encap = ip.protocol == IpProtocol::UDP
+        && ip.ports.is_some_and(|(_, destination)| turn.sad.is_encap_port(destination));
+    if plain.origin == Origin::Tunnel && (ip.protocol == IpProtocol::ESP || encap) {
+        return turn.drop(plain.frame, DropReason::Nested);
+    }
+    turn.to_kernel(plain.frame);
+}
+
+pub(crate) fn is_outside(turn: &Turn<'_>, interface: usize) -> bool {
+    turn.tables.interfaces.get(interface).is_some_and(|info| info.role == Role::Outside)
+}
+
+/// In the clear by `via`.
+pub(crate) fn clear(turn: &mut Turn<'_>, mut plain: Plain, via: Via) {
+    if martian::address(plain.ip.destination) {
+        return turn.drop(plain.frame, DropReason::Martian);
+    }
+    if !count_down(&mut plain) {
+        return icmp::time_exceeded(turn, plain);
+    }
+    if plain.ip.total_len <= usize::from(via.mtu) {
+        let v4 = plain.ip.is_v4();
+        return send(turn, plain.frame, via, v4);
+    }
+    if plain.ip.dont_fragment {
+        return icmp::too_big(turn, plain, usize::from(via.mtu));
+    }
+    let mut pieces = fragment::Pieces::new(plain, via.mtu.into());
+    while let Some(piece) = pieces.next(turn) {
+        send(turn, piece.frame, via, true);
+    }
+    pieces.finish(turn);
+}
+
+/// Counts the TTL or hop limit of a forwarded packet down; false when it would reach zero (RFC 1812 §5.3.1).
+pub(crate) fn count_down(plain: &mut Plain) -> bool {
+    if !plain.origin.is_forwarded() {
+        return true;
+    }
+    let left = if plain.ip.is_v4() {
+        ipv4::decrement_ttl(&mut plain.frame)
+    } else {
+        ipv6::decrement_hop_limit(&mut plain.frame)
+    };
+    left.inspect(|&ttl| plain.ip.ttl = ttl).is_some()
+}
+
+/// An IP packet out of a port: link header on, or waiting for the neighbour.
+pub(crate) fn send(turn: &mut Turn<'_>, mut frame: Frame, via: Via, v4: bool) {
+    let Some(info) = turn.tables.interfaces.get(via.interface).filter(|info| info.up) else {
+        return turn.drop(frame, DropReason::InterfaceDown);
+    };
+    let Some(mac) = via.mac else {
+        return neighbours::wait(turn, frame, via, v4);
+    };
+    match link::cover(&mut frame, info.mac, mac, v4) {
+        Ok(()) => turn.enqueue(via.interface, frame, DropReason::TxFull),
+        Err(_) => turn.drop(frame, DropReason::NoRoom),
+    }
+}

@@ -1,0 +1,85 @@
+//! What an SA carried: trailer, selectors, ECN, and on its way (RFC 4303 §3.4.4, RFC 4301 §5.2).
+use crate::open::{Sealed, refuse};
+use crate::packet::{Origin, Plain, Summary};
+use crate::sa::Inbound;
+use crate::spd::Admission;
+use crate::turn::Turn;
+use crate::{forward, martian};
+use sadb::sa::Dscp;
+use sadb::{Counter, DropReason};
+use wire::ecn::{self, Ecn};
+use wire::esp::{self, Trailer};
+use wire::iana::IpProtocol;
+use wire::{Malformed, ipv4, ipv6};
+use xsk::Frame;
+
+/// Judges an opened packet and sends it on.
+pub(crate) fn admit(turn: &mut Turn<'_>, mut opened: Sealed<'_>) {
+    match judge(turn, &mut opened) {
+        Ok(ip) => {
+            turn.count(Counter::Opened);
+            let plain = Plain { frame: opened.frame, ip, origin: Origin::Tunnel };
+            forward::deliver(turn, plain);
+        }
+        Err(DropReason::Dummy) => turn.drop(opened.frame, DropReason::Dummy),
+        Err(why) => refuse(turn, opened, why),
+    }
+}
+
+fn judge(turn: &Turn<'_>, opened: &mut Sealed<'_>) -> Result<Summary, DropReason> {
+    let mut ip = unwrap(&mut opened.frame, opened.sa)?;
+    if martian::address(ip.source)
+        || martian::address(ip.destination)
+        || turn.tables.locals.contains(ip.source)
+    {
+        return Err(DropReason::Martian);
+    }
+    match turn.tables.spd.admits(opened.sa.tunnel, &ip.arriving()) {
+        Admission::Admitted => {}
+        Admission::Discarded => return Err(DropReason::PolicyDiscard),
+        Admission::PortsHidden if ip.is_later_fragment() => return Err(DropReason::InnerFragment),
+        Admission::PortsHidden | Admission::Outside => return Err(DropReason::BadSelector),
+    }
+    ip.tos = marks(&mut opened.frame, &ip, opened.outer.tos, opened.sa.dscp)?;
+    Ok(ip)
+}
+
+/// Cuts the frame to the inner packet; padding for traffic flow confidentiality (RFC 4303 §2.7) goes with the rest.
+fn unwrap(frame: &mut Frame, sa: &Inbound) -> Result<Summary, DropReason> {
+    frame.pull(esp::HEADER + sa.sizes.iv);
+    frame.truncate(frame.len().saturating_sub(sa.sizes.icv));
+    let trailer = Trailer::parse(frame).map_err(|why| match why {
+        Malformed::BadPadLength { .. } => DropReason::BadPadLength,
+        Malformed::BadPadding { .. } => DropReason::BadPadding,
+        _ => DropReason::Runt,
+    })?;
+    let v4 = match trailer.next_header {
+        IpProtocol::NO_NEXT_HEADER => return Err(DropReason::Dummy), // RFC 4303 §2.6
+        IpProtocol::IPV4 => true,
+        IpProtocol::IPV6 => false,
+        _ => return Err(DropReason::BadNextHeader),
+    };
+    frame.truncate(trailer.payload_len);
+    let ip = Summary::of(frame).map_err(|_| DropReason::MalformedInner)?;
+    if ip.is_v4() != v4 {
+        return Err(DropReason::MalformedInner);
+    }
+    frame.truncate(ip.total_len);
+    Ok(ip)
+}
+
+/// RFC 6040 §4.2, and RFC 2983 where the SA says so.
+fn marks(frame: &mut Frame, ip: &Summary, outer: u8, dscp: Dscp) -> Result<u8, DropReason> {
+    let ecn =
+        ecn::decapsulate(Ecn::of(ip.tos), Ecn::of(outer)).map_err(|_| DropReason::EcnIllegal)?;
+    let dscp = match dscp {
+        Dscp::Copy | Dscp::In => outer,
+        Dscp::Out | Dscp::No => ip.tos,
+    };
+    let tos = ecn.apply(dscp);
+    if tos != ip.tos {
+        let set = if ip.is_v4() { ipv4::set_tos } else { ipv6::set_traffic_class };
+        set(frame, tos).map_err(|_| DropReason::MalformedInner)?;
+    }
+    Ok(tos)
+}
