@@ -7,22 +7,48 @@
 //! No stage allocates, locks, logs or calls the system for a packet. Every frame that ends here has a
 //! [`sadb::DropReason`] and goes back to the pool.
 
+mod forward;
+mod fragment;
 mod handoff;
+mod icmp;
+mod inbound;
+mod inner;
+mod limits;
+mod link;
+mod lookup;
+mod martian;
+mod neighbours;
+mod number;
+mod open;
+mod outbound;
 mod outer;
+mod policy;
 mod ranges;
+mod reassembly;
+mod seal;
+mod turn;
 
 pub mod bell;
 pub mod fib;
+pub mod keeper;
 pub mod kernel;
 pub mod mirror;
 pub mod netlink;
+pub mod news;
 pub mod notice;
+pub mod offload;
 pub mod packet;
 pub mod pmtu;
+pub mod ports;
+pub mod report;
+pub mod routes;
+pub mod runtime;
 pub mod sa;
 pub mod sad;
+pub mod seat;
 pub mod spd;
 pub mod tables;
+pub mod tun;
 pub mod worker;
 
 pub use fib::{Fib, Hop, Neighbour, Route, RouteKind};
