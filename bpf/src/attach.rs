@@ -31,10 +31,10 @@ fn device(ifindex: u32) -> Result<i32, Error> {
     i32::try_from(ifindex).map_err(|_| Error::NoInterface(ifindex))
 }
 
-/// What the interface carries; nothing if there is no such interface. The file only carries the call.
+/// What the interface carries. `any` is any open file: the question goes to the interface.
 pub(crate) fn query(any: BorrowedFd<'_>, ifindex: u32) -> Result<Option<Attached>, Error> {
     let found = match Xdp::new(any).query(device(ifindex)?, XdpFlags::NONE) {
-        Err(error) if is_gone(&error) => return Ok(None),
+        Err(error) if is_gone(&error) => return Err(Error::NoInterface(ifindex)),
         other => other.map_err(fault("query", ifindex))?,
     };
     let native = [found.drv_prog_id, found.hw_prog_id].into_iter().find(|id| *id != 0);
@@ -73,9 +73,17 @@ pub(crate) fn ours_on(any: &File, ifindex: u32, maps: &[u32]) -> Result<Option<A
     Err(Error::Foreign { ifindex, id: found.id, name })
 }
 
+/// An interface that is gone carries nothing.
+pub(crate) fn unless_gone<T>(found: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
+    match found {
+        Err(Error::NoInterface(_)) => Ok(None),
+        other => other,
+    }
+}
+
 /// Takes our program off, and leaves somebody else's alone.
 pub(crate) fn end_if_ours(any: &File, dir: &Path, ifindex: u32, maps: &[u32]) -> Result<(), Error> {
-    match ours_on(any, ifindex, maps) {
+    match unless_gone(ours_on(any, ifindex, maps)) {
         Ok(found) => end(any, dir, ifindex, found),
         Err(Error::Foreign { .. }) => Ok(()),
         Err(other) => Err(other),
@@ -150,9 +158,7 @@ pub(crate) fn begin(
 fn native(program: &ProgramMut<'_>, path: &Path, ifindex: u32) -> Result<AttachMode, Error> {
     let refused = |reason: String| Error::NotNative { ifindex, reason };
     let attached = program.attach_xdp(device(ifindex)?);
-    let mut link = attached.map_err(|error| {
-        if is_gone(&error) { Error::NoInterface(ifindex) } else { refused(format!("{error:#}")) }
-    })?;
+    let mut link = attached.map_err(|error| refused(format!("{error:#}")))?;
     match query(program.as_fd(), ifindex)? {
         Some(Attached { mode: AttachMode::Native, .. }) => {}
         _ => return Err(refused("its driver has none".into())), // dropping the link takes the program off

@@ -181,7 +181,7 @@ impl Program {
     /// Interfaces come and go, and each time with a new index: forgets those that carry nothing.
     fn sweep(&self) -> Result<(), Error> {
         for ifindex in maps::numbers(&self.maps.interfaces.handle) {
-            if attach::query(self.lock.as_fd(), ifindex)?.is_none() {
+            if attach::unless_gone(attach::query(self.lock.as_fd(), ifindex))?.is_none() {
                 attach::clear_defunct(&attach::link_pin(&self.pin_dir, ifindex))?;
                 self.maps.interfaces.remove(&ifindex.to_ne_bytes())?;
             }
@@ -191,7 +191,7 @@ impl Program {
 
     /// Takes the program off one interface, which is then unprotected. Nothing there is fine.
     pub fn detach(&self, ifindex: u32) -> Result<(), Error> {
-        let found = self.ours_on(ifindex)?;
+        let found = attach::unless_gone(self.ours_on(ifindex))?;
         attach::end(&self.lock, &self.pin_dir, ifindex, found)?;
         self.maps.interfaces.remove(&ifindex.to_ne_bytes())
     }
@@ -202,7 +202,7 @@ impl Program {
     /// # Errors
     /// [`Error::Foreign`] if somebody else's program is there.
     pub fn attached(&self, ifindex: u32) -> Result<Option<AttachMode>, Error> {
-        Ok(self.ours_on(ifindex)?.map(|found| found.mode))
+        Ok(attach::unless_gone(self.ours_on(ifindex))?.map(|found| found.mode))
     }
 
     /// The interfaces that carry our program: some may have been left by an earlier process that had others.
