@@ -8,7 +8,9 @@ macro_rules! named {
         #[repr(u16)]
         pub enum $enum { $($(#[doc = $doc])* $variant,)* }
         impl $enum {
+            /// All of them, in the order of their numbers.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
+            /// How many there are.
             pub const COUNT: usize = Self::ALL.len();
             /// As counters, logs and metrics spell it.
             pub fn name(self) -> &'static str {
@@ -18,6 +20,7 @@ macro_rules! named {
             pub fn help(self) -> &'static str {
                 match self { $(Self::$variant => concat!($($doc),*),)* }
             }
+            /// The one with this number.
             pub fn from_index(index: usize) -> Option<Self> {
                 Self::ALL.get(index).copied()
             }

@@ -1,4 +1,6 @@
 //! One Security Association as control describes it (RFC 4301 §4.4.2).
+use crate::message::Refusal;
+use crate::setup::Geometry;
 use core::net::IpAddr;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -16,6 +18,7 @@ impl Name {
         octets.get_mut(..text.len()).filter(|_| text.len() < 48)?.copy_from_slice(text.as_bytes());
         Some(Self(octets))
     }
+    /// The text.
     pub fn as_str(&self) -> &str {
         let text = self.0.split(|&octet| octet == 0).next().unwrap_or_default();
         core::str::from_utf8(text).unwrap_or("?")
@@ -32,10 +35,13 @@ impl core::fmt::Display for Name {
     }
 }
 
+/// Which way an SA carries packets: an SA is one-way (RFC 4301 §4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Direction {
+    /// From the peer: opened.
     Inbound = 0,
+    /// To the peer: sealed.
     Outbound = 1,
 }
 
@@ -45,7 +51,12 @@ pub enum Encap {
     /// IP protocol 50.
     Raw,
     /// ESP in UDP. Ports in host order; `local` is ours.
-    Udp { local: u16, remote: u16 },
+    Udp {
+        /// Our port.
+        local: u16,
+        /// The peer's port.
+        remote: u16,
+    },
 }
 
 /// The transforms as IANA numbers them (IKEv2 Transform Types 1 and 3). Open: `crypto` decides what it can run.
@@ -63,9 +74,12 @@ pub struct Suite {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[repr(u8)]
 pub enum DontFragment {
+    /// As on the inner packet.
     #[default]
     Copy = 0,
+    /// Always set.
     Set = 1,
+    /// Never set.
     Clear = 2,
 }
 
@@ -73,6 +87,7 @@ pub enum DontFragment {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[repr(u8)]
 pub enum Dscp {
+    /// Inner to outer; not back.
     #[default]
     Out = 0,
     /// Inner to outer, and outer to inner on decapsulation.
@@ -86,12 +101,17 @@ pub enum Dscp {
 /// Limits after which an SA warns (soft) and dies (hard); 0 = none. RFC 4301 §4.4.2.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Lifetime {
+    /// Warn after so many packets.
     pub soft_packets: u64,
+    /// Die after so many packets.
     pub hard_packets: u64,
+    /// Warn after so many octets.
     pub soft_bytes: u64,
+    /// Die after so many octets.
     pub hard_bytes: u64,
-    /// From the moment of installation, by the monotonic clock.
+    /// Warn so many seconds after installation, by the monotonic clock.
     pub soft_seconds: u64,
+    /// Die so many seconds after installation, by the monotonic clock.
     pub hard_seconds: u64,
 }
 
@@ -106,8 +126,11 @@ pub struct Sa {
     pub spi: u32,
     /// The tunnel (Child SA lineage) it serves: SPD entries name this number, so a rekey leaves the SPD alone.
     pub tunnel: u32,
+    /// Inbound or outbound.
     pub direction: Direction,
+    /// Raw ESP or ESP in UDP.
     pub encap: Encap,
+    /// The transforms.
     pub suite: Suite,
     /// Our outer address.
     pub local: IpAddr,
@@ -117,19 +140,61 @@ pub struct Sa {
     pub esn: bool,
     /// Anti-replay window in packets, 32..=65536, a power of two; 0 = off (manual keys only, never with ESN). Inbound only.
     pub replay_window: u32,
+    /// The outer DF bit.
     pub dont_fragment: DontFragment,
+    /// The DSCP, both ways.
     pub dscp: Dscp,
     /// Copy ECN by RFC 6040 (normal mode) when true; compatibility mode (outer Not-ECT) when false.
     pub ecn: bool,
     /// Counter-mode ciphers: the top 24 bits of every explicit IV; the low 40 are the packet's number. Never the
     /// same twice under one key (see docs/configuration.md on manual keys).
     pub iv_epoch: u32,
+    /// When to warn and when to die.
     pub lifetime: Lifetime,
     /// First sequence number to send minus one, or highest received; 0 for a new SA.
     pub initial_sequence: u64,
     /// A digest of everything control configured for this SA, keys included: after a restart control compares it
     /// with the configuration to see what must change. Opaque to the data plane.
     pub digest: [u8; 16],
+}
+
+impl Sa {
+    /// Whether a region of this geometry can hold it, and whether the RFCs allow it. What needs other knowledge (does
+    /// this build run the suite, is the SPI in use) is checked by who has it.
+    pub fn validate(&self, geometry: &Geometry) -> Result<(), Refusal> {
+        let usable = |address: IpAddr| !address.is_unspecified() && !address.is_multicast();
+        if self.slot >= geometry.sa_slots {
+            return Err(Refusal::BadSlot);
+        }
+        if self.spi < 256 {
+            return Err(Refusal::ReservedSpi); // RFC 4303 §2.1
+        }
+        if self.suite.encryption == 0 {
+            return Err(Refusal::UnknownSuite); // reserved by IANA
+        }
+        let one_family = self.local.is_ipv4() == self.remote.is_ipv4();
+        if !one_family || !usable(self.local) || !usable(self.remote) {
+            return Err(Refusal::BadAddresses);
+        }
+        if let Encap::Udp { local: 0, .. } | Encap::Udp { remote: 0, .. } = self.encap {
+            return Err(Refusal::BadAddresses);
+        }
+        if self.direction == Direction::Inbound && !self.window_fits(geometry) {
+            return Err(Refusal::BadWindow);
+        }
+        if !self.esn && self.initial_sequence > u32::MAX.into() {
+            return Err(Refusal::BadSequence);
+        }
+        Ok(())
+    }
+
+    /// ESN cannot work without a window: the high half is inferred from it (RFC 4303 §2.2.1).
+    fn window_fits(&self, geometry: &Geometry) -> bool {
+        match self.replay_window {
+            0 => !self.esn,
+            width => width.is_power_of_two() && (32..=geometry.window_max).contains(&width),
+        }
+    }
 }
 
 /// Keys of one SA. They cannot be printed, and are wiped when dropped.
@@ -158,4 +223,105 @@ pub fn slot_of(spi: u32) -> Option<u32> {
 pub fn spi_for(slot: u32, random: u32) -> Option<u32> {
     let high = slot.checked_add(1).filter(|&high| high < 1 << (32 - SPI_RANDOM_BITS))?;
     Some(high << SPI_RANDOM_BITS | random & ((1 << SPI_RANDOM_BITS) - 1))
+}
+
+#[cfg(all(test, not(loom)))]
+pub(crate) mod tests {
+    use super::*;
+
+    /// An SA with a value of its own in every field.
+    pub(crate) fn sample(slot: u32, direction: Direction) -> Sa {
+        Sa {
+            name: Name::new("site-b/net").unwrap(),
+            slot,
+            spi: spi_for(slot, 0x123).unwrap(),
+            tunnel: 7,
+            direction,
+            encap: Encap::Udp { local: 4500, remote: 4501 },
+            suite: Suite { encryption: 20, key_bits: 256, integrity: 0 },
+            local: "2001:db8::1".parse().unwrap(),
+            remote: "2001:db8::2".parse().unwrap(),
+            esn: true,
+            replay_window: 64,
+            dont_fragment: DontFragment::Clear,
+            dscp: Dscp::In,
+            ecn: true,
+            iv_epoch: 0xabcdef,
+            lifetime: Lifetime {
+                soft_packets: 1,
+                hard_packets: 2,
+                soft_bytes: 3,
+                hard_bytes: 4,
+                soft_seconds: 5,
+                hard_seconds: 6,
+            },
+            initial_sequence: 0,
+            digest: *b"0123456789abcdef",
+        }
+    }
+    pub(crate) fn keys() -> SaKeys {
+        SaKeys { encryption: (1..=36).collect(), integrity: (101..=164).collect() }
+    }
+
+    #[test]
+    fn an_sa_that_cannot_be_is_refused_with_the_reason() {
+        let geometry = Geometry { sa_slots: 4, window_max: 1024, ..Geometry::default() };
+        type Change = fn(&mut Sa);
+        let rows: [(Refusal, Change); 16] = [
+            (Refusal::BadSlot, |sa| sa.slot = 4),
+            (Refusal::BadSlot, |sa| sa.slot = u32::MAX),
+            (Refusal::ReservedSpi, |sa| sa.spi = 0),
+            (Refusal::ReservedSpi, |sa| sa.spi = 255),
+            (Refusal::UnknownSuite, |sa| sa.suite.encryption = 0),
+            (Refusal::BadAddresses, |sa| sa.local = "192.0.2.1".parse().unwrap()),
+            (Refusal::BadAddresses, |sa| sa.remote = "::".parse().unwrap()),
+            (Refusal::BadAddresses, |sa| sa.remote = "ff02::1".parse().unwrap()),
+            (Refusal::BadAddresses, |sa| sa.encap = Encap::Udp { local: 0, remote: 4500 }),
+            (Refusal::BadAddresses, |sa| sa.encap = Encap::Udp { local: 4500, remote: 0 }),
+            (Refusal::BadWindow, |sa| sa.replay_window = 0),
+            (Refusal::BadWindow, |sa| sa.replay_window = 16),
+            (Refusal::BadWindow, |sa| sa.replay_window = 33),
+            (Refusal::BadWindow, |sa| sa.replay_window = 2048),
+            (Refusal::BadWindow, |sa| sa.replay_window = u32::MAX),
+            (Refusal::BadSequence, |sa| {
+                sa.esn = false;
+                sa.initial_sequence = 1 << 32;
+            }),
+        ];
+        assert_eq!(sample(3, Direction::Inbound).validate(&geometry), Ok(()));
+        for (row, (refusal, change)) in rows.into_iter().enumerate() {
+            let mut sa = sample(3, Direction::Inbound);
+            change(&mut sa);
+            assert_eq!(sa.validate(&geometry), Err(refusal), "row {row}");
+        }
+    }
+
+    #[test]
+    fn a_window_can_be_off_without_esn_only() {
+        let sa = Sa { esn: false, replay_window: 0, ..sample(0, Direction::Inbound) };
+        assert_eq!(sa.validate(&Geometry::default()), Ok(()));
+    }
+
+    #[test]
+    fn an_spi_of_ours_names_its_slot() {
+        for slot in [0, 1, 4095, (1 << 20) - 2] {
+            assert_eq!(spi_for(slot, u32::MAX).and_then(slot_of), Some(slot));
+            assert!(spi_for(slot, 0).unwrap() >= 4096);
+        }
+        assert_eq!(spi_for((1 << 20) - 1, 0), None);
+        assert_eq!(slot_of(255), None);
+    }
+
+    #[test]
+    fn a_name_has_1_to_47_octets_and_no_control_characters() {
+        assert!(Name::new(&"x".repeat(47)).is_some());
+        for bad in ["", "a\tb", "a\0", &"x".repeat(48)] {
+            assert!(Name::new(bad).is_none(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn keys_do_not_print() {
+        assert_eq!(format!("{:?}", keys()), "SaKeys(..)");
+    }
 }
