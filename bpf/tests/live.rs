@@ -15,6 +15,9 @@ use std::time::Duration;
 
 use bpf::{AttachMode, Error, Limits, Mode, Program, Role, detach_all};
 use common::{BpfFs, attempt, run};
+use rustix::net::bind;
+use rustix::net::sockopt::xdp_statistics;
+use rustix::net::xdp::{SocketAddrXdp, SocketAddrXdpFlags};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// lan 10.1.0.5 — 10.1.0.1 gw 192.0.2.1 — 192.0.2.2 wan, and behind wan 10.2.0.5 (protected) and 203.0.113.5.
@@ -232,6 +235,34 @@ fn program_id(net: &Net, index: u32) -> u32 {
     let at = links.split(&format!("\"ifindex\":{index},")).nth(1).unwrap();
     let at = at.split("\"prog\":{\"id\":").nth(1).unwrap();
     at.split([',', '}']).next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn frames_reach_the_socket_of_their_queue_and_only_what_is_ours() {
+    let net = Net::new();
+    let files = BpfFs::new();
+    let index = net.ifindex("inside0");
+    net.inside("gw", || {
+        let program = Program::load(&files.pins(), Limits::default()).unwrap();
+        policy(&program);
+        program.attach(index, Role::Inside, 5, Mode::Native).unwrap();
+        let memory = vec![0; 8192];
+        let socket = common::unbound_socket(&memory);
+        bind(&socket, &SocketAddrXdp::new(SocketAddrXdpFlags::XDP_COPY, index, 0)).unwrap();
+        program.set_socket(5, 0, socket.as_fd()).unwrap();
+        // The socket has no room to offer, and the kernel says how many frames asked for it.
+        let asked = || xdp_statistics(&socket).unwrap().rx_fill_ring_empty_descs.unwrap();
+        assert!(net.reaches("lan", None, ELSEWHERE));
+        assert_eq!(asked(), 0, "what passes does not come here");
+        assert!(net.silent("lan", None, PROTECTED));
+        assert_eq!(asked(), 3);
+        let counters = program.counters().unwrap();
+        let redirected = counters.iter().find(|(name, _)| *name == "redirected_inside").unwrap();
+        assert_eq!(redirected.1, 3);
+        // When the socket is gone, so is the way out.
+        drop(socket);
+        assert!(net.silent("lan", None, PROTECTED));
+    });
 }
 
 #[test]

@@ -5,17 +5,11 @@ mod common;
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
 use bpf::{Error, Limits, Program, Role, Verdict};
-use common::BpfFs;
 use common::frame::*;
-use rustix::net::sockopt::{
-    set_xdp_rx_ring_size, set_xdp_umem_completion_ring_size, set_xdp_umem_fill_ring_size,
-    set_xdp_umem_reg,
-};
-use rustix::net::xdp::{XdpUmemReg, XdpUmemRegFlags};
-use rustix::net::{AddressFamily, SocketType, socket};
+use common::{BpfFs, unbound_socket};
 
 use Role::{Inside, Outside};
 
@@ -61,25 +55,6 @@ fn loaded(files: &BpfFs) -> Program {
     program.set_protected_remote(&prefixes(&[("10.2.0.0", 16), ("fd02::", 48)])).unwrap();
     program.set_protected_local(&prefixes(&[("10.1.0.0", 16), ("fd01::", 48)])).unwrap();
     program
-}
-
-/// An AF_XDP socket with rings and UMEM, bound to nothing: enough for the map to take it. No frame ever reaches it.
-fn unbound_socket(memory: &[u8]) -> OwnedFd {
-    let socket = socket(AddressFamily::XDP, SocketType::RAW, None).unwrap();
-    let start = memory.as_ptr().addr().next_multiple_of(4096);
-    let umem = XdpUmemReg {
-        addr: start as u64,
-        len: 4096,
-        chunk_size: 4096,
-        headroom: 0,
-        flags: XdpUmemRegFlags::empty(),
-        tx_metadata_len: 0,
-    };
-    set_xdp_umem_reg(&socket, umem).unwrap();
-    set_xdp_umem_fill_ring_size(&socket, 2).unwrap();
-    set_xdp_umem_completion_ring_size(&socket, 2).unwrap();
-    set_xdp_rx_ring_size(&socket, 2).unwrap();
-    socket
 }
 
 fn verdict_of(counter: &str) -> Verdict {

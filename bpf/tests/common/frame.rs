@@ -96,7 +96,7 @@ impl Packet {
         let header = 20 + self.options.len();
         let total = (header + self.payload.len()) as u16;
         let (offset, more) = self.piece.unwrap_or((0, false));
-        let word = offset / 8 | u16::from(more) << 13;
+        let word = (offset / 8) | (u16::from(more) << 13);
         let mut octets = vec![0x40 | (header / 4) as u8, 0];
         octets.extend(total.to_be_bytes());
         octets.extend([0x12, 0x34]);

@@ -1,7 +1,15 @@
 //! A BPF file system of one's own, so that tests meet neither each other nor the machine's pins.
 #![allow(dead_code)] // each test program uses its part
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use rustix::net::sockopt::{
+    set_xdp_rx_ring_size, set_xdp_umem_completion_ring_size, set_xdp_umem_fill_ring_size,
+    set_xdp_umem_reg,
+};
+use rustix::net::xdp::{XdpUmemReg, XdpUmemRegFlags};
+use rustix::net::{AddressFamily, SocketType, socket};
 
 pub mod frame;
 
@@ -49,4 +57,24 @@ impl Drop for BpfFs {
     fn drop(&mut self) {
         let _ = attempt(&format!("umount -l {}", self.0.path().display()));
     }
+}
+
+/// An AF_XDP socket with rings and UMEM (a page of `memory`), bound to nothing: enough for the map to take it. Its fill
+/// ring stays empty, so that no frame is ever written.
+pub fn unbound_socket(memory: &[u8]) -> OwnedFd {
+    let socket = socket(AddressFamily::XDP, SocketType::RAW, None).unwrap();
+    let start = memory.as_ptr().addr().next_multiple_of(4096);
+    let umem = XdpUmemReg {
+        addr: start as u64,
+        len: 4096,
+        chunk_size: 4096,
+        headroom: 0,
+        flags: XdpUmemRegFlags::empty(),
+        tx_metadata_len: 0,
+    };
+    set_xdp_umem_reg(&socket, umem).unwrap();
+    set_xdp_umem_fill_ring_size(&socket, 2).unwrap();
+    set_xdp_umem_completion_ring_size(&socket, 2).unwrap();
+    set_xdp_rx_ring_size(&socket, 2).unwrap();
+    socket
 }
