@@ -78,6 +78,8 @@ pub mod worker;
 
 #[cfg(all(test, loom))]
 mod models;
+#[cfg(all(test, not(loom)))]
+mod region_tests;
 
 pub use counters::{Counter, DropReason};
 pub use errors::{Bad, Corrupt, PeerLied, PushError, RegionError};

@@ -198,19 +198,21 @@ pub(crate) mod tests {
     #[cfg(not(loom))]
     #[test]
     fn an_impossible_index_is_an_error_on_both_sides() {
-        for lie in [CAPACITY as u64 + 1, u64::MAX, 1 << 63] {
+        for (head, tail) in
+            [(CAPACITY as u64 + 1, 1), (u64::MAX, CAPACITY as u64 + 1), (1 << 63, 1 << 63)]
+        {
             let memory = memory::<3>();
             let (mut producer, mut consumer) = pair::<3>(&memory);
             let words = memory.writable().unwrap();
-            words[0].store(lie, Ordering::Relaxed);
+            words[0].store(head, Ordering::Relaxed);
             assert!(
-                matches!(consumer.pop(), Err(PopError::PeerLied(it)) if it.head == lie),
-                "{lie}"
+                matches!(consumer.pop(), Err(PopError::PeerLied(it)) if it.head == head),
+                "{head}"
             );
-            words[LINE].store(lie, Ordering::Relaxed);
-            assert!(
-                matches!(producer.push(&[0; 3]), Err(PushError::PeerLied(it)) if it.tail == lie)
-            );
+            // the producer wrote nothing yet, so nothing can have been read
+            words[LINE].store(tail, Ordering::Relaxed);
+            let pushed = producer.push(&[0; 3]);
+            assert!(matches!(pushed, Err(PushError::PeerLied(it)) if it.tail == tail), "{tail}");
         }
     }
 

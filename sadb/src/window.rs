@@ -159,3 +159,303 @@ fn mark(word: &Word, block: u64, bit: u64) -> Result<(), Replay> {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::layout::window_words;
+    use proptest::prelude::*;
+
+    const WIDTHS: [u32; 7] = [32, 64, 128, 256, 1024, 4096, 65536];
+
+    struct Owned {
+        highest: Word,
+        words: Vec<Word>,
+        width: u32,
+    }
+    impl Owned {
+        fn new(width: u32, highest: u64) -> Self {
+            let words = (0..window_words(width)).map(|_| Word::new(0)).collect();
+            let owned = Self { highest: Word::new(0), words, width };
+            owned.view().reset(highest);
+            owned
+        }
+        fn view(&self) -> Window<'_> {
+            Window { highest: &self.highest, words: &self.words, width: self.width }
+        }
+        /// What a receiver does with a packet whose ICV is right for `sequence`: infers from the low half; a wrong
+        /// guess means a wrong ICV, and nothing changes.
+        fn receive(&self, sequence: u64, esn: bool) -> Verdict {
+            let view = self.view();
+            let inferred = view.infer(sequence as u32, esn);
+            if let Err(replay) = view.check(inferred) {
+                return Verdict::Refused(replay);
+            }
+            if inferred != sequence {
+                return Verdict::WrongGuess(inferred);
+            }
+            view.commit(sequence).map_or_else(Verdict::Refused, |()| Verdict::Accepted)
+        }
+    }
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Verdict {
+        Accepted,
+        Refused(Replay),
+        WrongGuess(u64),
+    }
+    use Verdict::{Accepted, Refused, WrongGuess};
+
+    /// The definition: one entry per number ever accepted, and nothing clever.
+    struct Reference {
+        highest: u64,
+        width: u64,
+        seen: std::collections::BTreeSet<u64>,
+        /// Everything up to here counts as seen.
+        floor: u64,
+    }
+    impl Reference {
+        fn new(width: u32, floor: u64) -> Self {
+            Self { highest: floor, width: width.into(), seen: Default::default(), floor }
+        }
+        fn commit(&mut self, sequence: u64) -> Result<(), Replay> {
+            if sequence == 0 {
+                return Err(Replay::Zero);
+            }
+            if sequence.saturating_add(self.width) <= self.highest {
+                return Err(Replay::Late);
+            }
+            if sequence <= self.floor || !self.seen.insert(sequence) {
+                return Err(Replay::Duplicate);
+            }
+            self.highest = self.highest.max(sequence);
+            Ok(())
+        }
+    }
+
+    /// One step of a stream, relative to the top where that is interesting.
+    fn steps() -> impl Strategy<Value = Vec<i64>> {
+        let near = -80i64..80;
+        let edges = prop::sample::select(vec![
+            -65537, -65536, -65535, -1024, -1023, -64, -63, -33, -32, -31, -17, -16,
+        ]);
+        let far = prop_oneof![
+            0i64..70_000,
+            0i64..1 << 33,
+            prop::sample::select(vec![1 << 20, (1 << 32) - 1, 1 << 32])
+        ];
+        prop::collection::vec(prop_oneof![6 => near, 2 => edges, 1 => far], 1..300)
+    }
+
+    fn starts() -> impl Strategy<Value = u64> {
+        prop_oneof![
+            Just(0),
+            1u64..100_000,
+            Just(u64::from(u32::MAX)),
+            1u64 << 40..1 << 63,
+            Just((1 << 52) - 20)
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 2 } else { 256 }, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_window_is_its_slow_reference(steps in steps(), start in starts()) {
+            for width in WIDTHS {
+                let (window, mut reference) = (Owned::new(width, start), Reference::new(width, start));
+                for step in &steps {
+                    let sequence = reference.highest.saturating_add_signed(*step);
+                    let before = window.view().check(sequence);
+                    let expected = reference.commit(sequence);
+                    prop_assert_eq!(before, expected, "check of {} in {}", sequence, width);
+                    prop_assert_eq!(window.view().commit(sequence), expected, "{} in {}", sequence, width);
+                    prop_assert_eq!(window.highest.load(Ordering::Relaxed), reference.highest);
+                }
+            }
+        }
+
+        #[test]
+        fn a_number_near_the_window_is_inferred_rightly(start in 1u64 << 33..1 << 62, step in -31i64..1 << 31) {
+            // RFC 4303 App. A2: right as long as the packet is in the window or less than 2^32 - W ahead
+            let window = Owned::new(32, start);
+            let sequence = start.saturating_add_signed(step);
+            prop_assert_eq!(window.view().infer(sequence as u32, true), sequence);
+        }
+    }
+
+    /// RFC 4303 Appendix A2.1: the two positions of the window, and where a packet may fall.
+    /// Rows: name, the highest number received, the number sent, what becomes of it. `w` is the width.
+    fn esn_cases(w: u64) -> Vec<(&'static str, u64, u64, Verdict)> {
+        let th = 5u64 << 32;
+        let a = th + (1 << 20); // Tl >= W - 1: the window lies in one subspace
+        let b = th + w / 2; // Tl < W - 1: it reaches into the former one
+        let next = 6u64 << 32;
+        vec![
+            ("A a: inside, new", a, a - w / 2, Accepted),
+            ("A b: inside, at the left edge", a, a - w + 1, Accepted),
+            ("A c: the top again", a, a, Refused(Replay::Duplicate)),
+            ("A d: one right of the top", a, a + 1, Accepted),
+            ("A e: far right, same subspace", a, th + 0xffff_ffff, Accepted),
+            ("A f: next subspace, its first number", a, next, Accepted),
+            (
+                "A g: next subspace, just below the window's low half",
+                a,
+                next + (1 << 20) - w,
+                Accepted,
+            ),
+            (
+                "A h: one left of the window is taken for the next subspace",
+                a,
+                a - w,
+                WrongGuess(a - w + (1 << 32)),
+            ),
+            (
+                "A i: next subspace, inside the window's low half",
+                a,
+                next + (1 << 20),
+                Refused(Replay::Duplicate),
+            ),
+            ("B a: former subspace, inside", b, th - 1, Accepted),
+            ("B b: former subspace, at the left edge", b, b - w + 1, Accepted),
+            ("B c: the top again", b, b, Refused(Replay::Duplicate)),
+            ("B d: this subspace, inside, its first number", b, th, Accepted),
+            ("B e: this subspace, right of the top", b, b + 1, Accepted),
+            ("B f: this subspace, far right", b, th + 0x8000_0000, Accepted),
+            (
+                "B g: one left of the window is taken for this subspace",
+                b,
+                b - w,
+                WrongGuess(b - w + (1 << 32)),
+            ),
+            ("B h: the first subspace has none before it", w / 2, 0xffff_ffff, Accepted),
+        ]
+    }
+
+    fn no_esn_cases(w: u64) -> Vec<(&'static str, u64, u64, Verdict)> {
+        let a = 1u64 << 20;
+        let b = w / 2;
+        vec![
+            ("A a: inside, new", a, a - w + 1, Accepted),
+            ("A b: right of the top", a, a + w, Accepted),
+            ("A c: left of the window", a, a - w, Refused(Replay::Late)),
+            ("B a: inside, new", b, 1, Accepted),
+            ("B b: right of the top, up to the last number", b, 0xffff_ffff, Accepted),
+        ]
+    }
+
+    /// A window whose top is `highest` and in which nothing else was received.
+    fn at(width: u32, highest: u64) -> Owned {
+        let window = Owned::new(width, highest.saturating_sub(u64::from(width) + 1));
+        window.view().commit(highest).unwrap();
+        window
+    }
+
+    #[test]
+    fn rfc_4303_appendix_a2_cases() {
+        for width in WIDTHS {
+            let cases = esn_cases(width.into());
+            assert_eq!(cases.len() + no_esn_cases(width.into()).len(), 22);
+            for (name, highest, sent, expected) in cases {
+                assert_eq!(
+                    at(width, highest).receive(sent, true),
+                    expected,
+                    "ESN {name}, width {width}"
+                );
+            }
+            for (name, highest, sent, expected) in no_esn_cases(width.into()) {
+                assert_eq!(
+                    at(width, highest).receive(sent, false),
+                    expected,
+                    "{name}, width {width}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn sequence_zero_is_refused_while_the_window_is_on() {
+        assert_eq!(Owned::new(32, 0).view().commit(0), Err(Replay::Zero));
+        assert_eq!(Owned::new(32, 1 << 40).view().check(0), Err(Replay::Zero));
+        // 2^32 has a low half of 0 and is a good number with ESN
+        assert_eq!(at(32, (1 << 32) - 1).receive(1 << 32, true), Accepted);
+    }
+
+    #[test]
+    fn a_window_that_is_off_accepts_everything_and_follows_the_top() {
+        let window = Owned::new(0, 0);
+        for sequence in [5, 5, 0, 9, 2] {
+            assert_eq!(window.view().check(sequence).and(window.view().commit(sequence)), Ok(()));
+        }
+        assert_eq!(window.highest.load(Ordering::Relaxed), 9);
+    }
+
+    #[test]
+    fn a_check_changes_nothing() {
+        let window = at(64, 1000);
+        let state =
+            || window.words.iter().map(|word| word.load(Ordering::Relaxed)).collect::<Vec<_>>();
+        let before = state();
+        for sequence in [0, 1, 936, 937, 999, 1000, 1001, 1 << 40, u64::MAX] {
+            let _ = window.view().check(sequence);
+            window.view().infer(sequence as u32, true);
+        }
+        assert_eq!((state(), window.highest.load(Ordering::Relaxed)), (before, 1000));
+    }
+
+    #[test]
+    fn everything_before_a_restored_top_counts_as_received() {
+        for top in [1, 15, 16, 17, 31, 1000, (1 << 40) + 7, u64::MAX] {
+            let window = Owned::new(64, top);
+            for sequence in top.saturating_sub(63).max(1)..=top {
+                assert_eq!(
+                    window.view().check(sequence),
+                    Err(Replay::Duplicate),
+                    "{sequence} below {top}"
+                );
+            }
+            if let Some(next) = top.checked_add(1) {
+                assert_eq!(window.view().commit(next), Ok(()));
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_subspace_has_none_after_it() {
+        let window = at(32, u64::MAX - 5);
+        assert_eq!(window.view().infer(3, true), u64::from(u32::MAX) << 32 | 3);
+        assert_eq!(window.view().check(window.view().infer(3, true)), Err(Replay::Late));
+    }
+
+    #[test]
+    fn words_of_nonsense_refuse_or_accept_but_never_panic() {
+        for word in [0, u64::MAX, 1 << 63, 0xffff, !0xffff] {
+            for highest in [0, 1, 1 << 40, u64::MAX] {
+                let window = Owned::new(32, 0);
+                window.words.iter().for_each(|it| it.store(word, Ordering::Relaxed));
+                window.highest.store(highest, Ordering::Relaxed);
+                for sequence in [0, 1, 16, 1 << 40, u64::MAX] {
+                    let _ = window.view().check(window.view().infer(sequence as u32, true));
+                    let _ = window.view().commit(sequence);
+                }
+            }
+        }
+        let none = Window { highest: &Word::new(0), words: &[], width: 32 };
+        assert_eq!(none.commit(1), Err(Replay::Late));
+    }
+
+    #[test]
+    fn workers_together_accept_each_number_once() {
+        let count = if cfg!(miri) { 60 } else { 20_000 };
+        let window = Owned::new(1024, 0);
+        let accepted = std::thread::scope(|scope| {
+            let run =
+                || (1..=count).filter(|&n| window.view().commit(n).is_ok()).collect::<Vec<_>>();
+            let workers: Vec<_> = (0..3).map(|_| scope.spawn(run)).collect();
+            workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect::<Vec<_>>()
+        });
+        let once: std::collections::BTreeSet<_> = accepted.iter().collect();
+        assert_eq!(once.len(), accepted.len());
+        assert_eq!(window.highest.load(Ordering::Relaxed), count);
+    }
+}
