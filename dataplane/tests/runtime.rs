@@ -1,0 +1,131 @@
+//! Two real data planes in network namespaces, this test in the part of control. Needs root, `ip`, `ping` and
+//! `tcpdump`; fails loudly without.
+//!
+//! ```text
+//! lan-a ── lan0 gw-a wan0 ── bridge (observer) ── wan0 gw-b lan0 ── lan-b
+//! ```
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod lab;
+
+use lab::{Gateway, Lab, Side, Sniffer, eventually};
+use sadb::{Event, Refusal, Verb};
+
+#[test]
+fn traffic_crosses_and_survives_the_death_of_either_process() {
+    let lab = Lab::new("life");
+    let [mut a, mut b] = lab.gateways();
+    a.install(Side::A);
+    b.install(Side::B);
+
+    // v4 and v6 through the tunnel, both ways, and nothing but ESP between the gateways.
+    let plain = Sniffer::start(&lab, "not esp and (net 10.0.0.0/8 or net fd00::/8)");
+    let esp = Sniffer::start(&lab, "esp and src 192.0.2.1");
+    lab.ping("la", "10.2.0.2");
+    lab.ping("lb", "10.1.0.2");
+    lab.ping("la", "fd02::2");
+    lab.tcp("la", "lb", "10.2.0.2:5001", 4_000_000);
+    lab.tcp("lb", "la", "[fd01::2]:5001", 4_000_000);
+
+    // The gateways' own traffic: from the kernel by the TUN, and to it.
+    lab.ping("ga", "10.2.0.2");
+    lab.ping("la", "10.2.0.1");
+    lab.ping("ga", "fd02::1");
+
+    // Control dies: traffic goes on. A new one gets the region back and finds its SAs.
+    a.drop_control();
+    lab.ping("la", "10.2.0.2");
+    a.connect();
+    assert_eq!(a.region().sas().count(), 2, "the SAs are still there");
+    assert_eq!(a.ask(Verb::Ping), Ok(()));
+
+    // The data plane dies: nothing leaves in the clear, SSH-like traffic of the gateway goes on.
+    let before = a.sequence();
+    assert!(before > 0, "packets were numbered");
+    a.kill();
+    assert!(!lab.try_ping("la", "10.2.0.2"), "nobody carries it");
+    assert!(!lab.try_ping("ga", "10.2.0.2"), "the kernel's own traffic is black-holed too");
+    lab.ping("ga", "192.0.2.2");
+
+    // It comes back: the same SAs, numbers go on upward.
+    a.spawn();
+    a.connect();
+    assert_eq!(a.region().sas().count(), 2, "adopted");
+    lab.ping("la", "10.2.0.2");
+    lab.tcp("la", "lb", "10.2.0.2:5002", 1_000_000);
+    assert!(a.sequence() > before, "{} after {before}", a.sequence());
+    let numbers = esp.stop().iter().map(|line| lab::sequence_number(line)).collect::<Vec<_>>();
+    assert!(numbers.len() > 100, "the observer saw ESP: {}", numbers.len());
+    let distinct: std::collections::BTreeSet<_> = numbers.iter().collect();
+    assert_eq!(distinct.len(), numbers.len(), "no number was used twice under one key");
+    assert_eq!(plain.stop(), Vec::<String>::new(), "nothing of it in the clear");
+    a.stop();
+    b.stop();
+}
+
+#[test]
+fn an_interface_that_is_deleted_and_made_again_is_bound_again() {
+    let lab = Lab::new("flap");
+    let [mut a, mut b] = lab.gateways();
+    a.install(Side::A);
+    b.install(Side::B);
+    lab.ping("la", "10.2.0.2");
+    lab.delete_wan_a();
+    eventually("the interface is shown as down", || a.interface("wan0").ifindex == 0);
+    lab.make_wan_a();
+    eventually("the interface is bound again", || {
+        let wan = a.interface("wan0");
+        wan.rebinds >= 1 && wan.queues > 0
+    });
+    lab.ping("la", "10.2.0.2");
+    lab.down_up("ga", "wan0");
+    lab.ping("la", "10.2.0.2");
+    a.stop();
+    b.stop();
+}
+
+#[test]
+fn control_is_answered_refused_and_told() {
+    let lab = Lab::new("ask");
+    let mut a = lab.gateway(Side::A);
+    a.install(Side::A);
+    let [inbound, outbound] = lab::sas(Side::A);
+    assert_eq!(a.add(&inbound), Err(Refusal::SlotTaken));
+    let mut twin = inbound;
+    (twin.slot, twin.spi) = (7, 77);
+    assert_eq!(a.add(&twin), Err(Refusal::ReservedSpi));
+    assert_eq!(a.ask(Verb::Delete { slot: 9, spi: 1 }), Err(Refusal::NoSuchSa));
+    assert_eq!(a.ask(Verb::Policies { generation: 9, count: 1 }), Err(Refusal::BadPolicy));
+
+    // Without an outbound SA a packet asks for one, once.
+    assert_eq!(a.ask(Verb::Delete { slot: outbound.slot, spi: outbound.spi }), Ok(()));
+    assert!(!lab.try_ping("la", "10.2.0.2"));
+    let acquire = a.event(|event| matches!(event, Event::Acquire { .. }));
+    let Event::Acquire { tunnel, destination, .. } = acquire else { panic!("{acquire:?}") };
+    assert_eq!((tunnel, destination), (0, "10.2.0.2".parse().unwrap()));
+
+    // A reader sees what control sees; a second data plane is turned away.
+    let reader = sadb::link::connect_reader(&a.socket()).unwrap();
+    assert_eq!(reader.sas().count(), 1);
+    assert_eq!(reader.interfaces().len(), 2);
+    assert!(a.second_instance_ends());
+
+    // Policy goes: the routes of the gateway's own traffic go with it.
+    assert!(lab.routes("ga").contains("10.2.0.0/16"));
+    a.policies(&[]);
+    eventually("the routes are gone", || lab.routes("ga").is_empty());
+    a.stop();
+    a.detach();
+    assert!(!lab.links("ga").contains("postern0"));
+}
+
+#[test]
+fn zero_copy_that_is_required_and_not_there_is_refused_with_advice() {
+    let lab = Lab::new("zc");
+    let mut a = Gateway::new(&lab, Side::A);
+    a.require_zero_copy();
+    a.spawn();
+    a.try_connect();
+    let log = a.wait_for_end();
+    assert!(log.contains("require"), "{log}");
+}
