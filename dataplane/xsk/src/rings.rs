@@ -219,6 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg(not(miri))] // no unsafe code behind it, and the UMEMs are large
     fn sharing_leaves_half_of_the_frames_over() {
         for (frames, ports) in [(8192, 1), (8192, 3), (512, 4), (4, 8), (1 << 16, 2)] {
             let umem = Umem::new(frames, 2048).unwrap();
