@@ -29,6 +29,7 @@ mod seal;
 mod turn;
 
 pub mod bell;
+pub mod ethtool;
 pub mod fib;
 pub mod keeper;
 pub mod kernel;
@@ -36,7 +37,7 @@ pub mod mirror;
 pub mod netlink;
 pub mod news;
 pub mod notice;
-pub mod offload;
+
 pub mod packet;
 pub mod pmtu;
 pub mod ports;

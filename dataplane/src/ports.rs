@@ -74,8 +74,12 @@ impl PortError {
     }
 }
 
-/// Receive queues that the driver uses now: `/sys/class/net/IF/queues/rx-*`. At least one.
-pub fn queues(name: &str) -> u32 {
+/// Receive queues that the driver uses now, as ethtool says or else as `/sys/class/net/IF/queues/rx-*` does. At least
+/// one. (`/sys` shows the network namespace of whoever mounted it, which need not be ours; ethtool shows ours.)
+pub fn queues(name: &str, ifindex: u32) -> u32 {
+    if let Ok(Some(count)) = crate::ethtool::receive_queues(ifindex) {
+        return count;
+    }
     let path = Path::new("/sys/class/net").join(name).join("queues");
     let Ok(entries) = std::fs::read_dir(path) else { return 1 };
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
@@ -286,7 +290,7 @@ impl Ports {
     fn bind(&mut self, slot: usize, ifindex: u32) -> Result<Row, PortError> {
         let entry = self.entries.get(slot).filter(|_| ifindex != 0).ok_or(PortError::Missing)?;
         let name = entry.setup.name;
-        let have = queues(name.as_str());
+        let have = queues(name.as_str(), ifindex);
         if (have as usize) < self.workers {
             return Err(PortError::Queues { have, workers: self.workers });
         }
@@ -401,7 +405,7 @@ fn ring_sizes(frames: u32, interfaces: usize, workers: usize) -> RingSizes {
 }
 
 fn offloads_off(name: &Name, ifindex: u32, attached: AttachMode) {
-    match crate::offload::switch_off(ifindex) {
+    match crate::ethtool::switch_off(ifindex) {
         Ok(left) => {
             for (feature, errno) in left {
                 tracing::warn!(%name, feature, %errno, "receive offload stays on; frames may come too large");

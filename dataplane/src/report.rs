@@ -46,8 +46,7 @@ pub fn bpf_file_system(pin: &Path) -> Result<(), PinError> {
     if statfs(existing).is_ok_and(|found| found.f_type == BPF_FS) {
         return Ok(());
     }
-    let own = std::fs::read_link("/proc/self/ns/mnt").ok();
-    if own != std::fs::read_link("/proc/1/ns/mnt").ok() || own.is_none() {
+    if !mounts_outlive_us() {
         return Err(PinError::PrivateMount(parent.into()));
     }
     let failed = |errno| PinError::Mount { path: parent.into(), errno };
@@ -57,6 +56,16 @@ pub fn bpf_file_system(pin: &Path) -> Result<(), PinError> {
     mount("bpf", parent, "bpf", MountFlags::empty(), None).map_err(failed)?;
     tracing::warn!(path = %parent.display(), "no BPF file system was there; mounted one");
     Ok(())
+}
+
+/// Whether our mount namespace is that of process 1. Where it may not be asked (a sandbox), the first namespace's number
+/// decides, which newer kernels fix (`MNT_NS_INIT_INO`, linux/nsfs.h).
+fn mounts_outlive_us() -> bool {
+    let own = std::fs::read_link("/proc/self/ns/mnt").ok();
+    match std::fs::read_link("/proc/1/ns/mnt") {
+        Ok(first) => own == Some(first),
+        Err(_) => own.is_some_and(|own| own == Path::new("mnt:[4026531832]")),
+    }
 }
 
 /// Locked memory without limit, where we may: UMEM and maps are locked on kernels that count them so.

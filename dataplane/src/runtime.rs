@@ -259,7 +259,9 @@ fn end_of_the_rings(region: &Region) -> Result<sadb::DataPlane, StartError> {
 /// A worker needs a queue of its own on every interface, to send by as well as to receive.
 fn as_many_workers_as_queues(mut setup: Setup) -> Setup {
     for interface in &setup.interfaces {
-        let have = ports::queues(interface.name.as_str());
+        // An interface that is away is bound when it comes; it is asked for its queues then.
+        let Ok(ifindex) = link_index(interface.name.as_str()) else { continue };
+        let have = ports::queues(interface.name.as_str(), ifindex);
         let wanted = setup.cores.len();
         if wanted > have as usize {
             tracing::warn!(
@@ -285,7 +287,7 @@ fn link_index(name: &str) -> Result<u32, StartError> {
         rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM, None);
     socket
         .and_then(|socket| rustix::net::netdevice::name_to_index(socket, name))
-        .map_err(|errno| StartError::System("find the TUN device", errno.into()))
+        .map_err(|errno| StartError::System("find the link", errno.into()))
 }
 
 #[cfg(test)]

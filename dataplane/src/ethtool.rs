@@ -1,6 +1,6 @@
-//! Receive offloads that would glue packets together before we see them: switched off on our interfaces, by ethtool's
-//! netlink family (linux/ethtool_netlink.h). Native XDP runs before GRO, generic XDP after it, and some drivers have
-//! LRO or hardware GRO below XDP.
+//! What ethtool knows, by its netlink family (linux/ethtool_netlink.h): how many receive queues an interface uses, and
+//! the receive offloads that would glue packets together before we see them. Those are switched off on our interfaces:
+//! native XDP runs before GRO, generic XDP after it, and some drivers have LRO or hardware GRO below XDP.
 use crate::netlink::{Netlink, NetlinkError, split};
 use rustix::io::Errno;
 use rustix::net::netlink::GENERIC;
@@ -13,6 +13,9 @@ const CTRL_CMD_GETFAMILY: u8 = 3;
 const CTRL_ATTR_FAMILY_ID: u16 = 1;
 const CTRL_ATTR_FAMILY_NAME: u16 = 2;
 const FEATURES_SET: u8 = 12;
+const CHANNELS_GET: u8 = 17;
+const CHANNELS_RX_COUNT: u16 = 6;
+const CHANNELS_COMBINED_COUNT: u16 = 9;
 const NESTED: u16 = 0x8000;
 
 /// The features, as the kernel names them.
@@ -28,12 +31,31 @@ pub fn switch_off(ifindex: u32) -> Result<Vec<(&'static str, Errno)>, NetlinkErr
     let mut left = Vec::new();
     for feature in UNWANTED {
         let body = features_set(ifindex, feature);
-        match answer(&mut netlink, &message(family, REQUEST | ACK, FEATURES_SET, &body))? {
-            Some(errno) => left.push((feature, errno)),
-            None => {}
-        }
+        let refused = answer(&mut netlink, &message(family, REQUEST | ACK, FEATURES_SET, &body))?;
+        left.extend(refused.map(|errno| (feature, errno)));
     }
     Ok(left)
+}
+
+/// Receive queues in use: receive-only and combined channels. `None` when the driver does not say.
+///
+/// # Errors
+/// The kernel does not speak ethtool over netlink.
+pub fn receive_queues(ifindex: u32) -> Result<Option<u32>, NetlinkError> {
+    let mut netlink = Netlink::open_protocol(Some(GENERIC), 0)?;
+    let family = family(&mut netlink)?;
+    let header = nested(1, &attribute(1, &ifindex.to_ne_bytes()));
+    netlink.send_octets(&message(family, REQUEST, CHANNELS_GET, &header))?;
+    let mut count = 0u32;
+    for reply in split(netlink.receive_octets(true)?).filter(|r| kind_of(r) == Some(family)) {
+        for (kind, value) in attributes(reply) {
+            if matches!(kind, CHANNELS_RX_COUNT | CHANNELS_COMBINED_COUNT) {
+                let value = value.first_chunk().copied().unwrap_or_default();
+                count = count.saturating_add(u32::from_ne_bytes(value));
+            }
+        }
+    }
+    Ok(Some(count).filter(|&count| count > 0))
 }
 
 /// `None`: acknowledged.
@@ -55,13 +77,11 @@ fn family(netlink: &mut Netlink) -> Result<u16, NetlinkError> {
     netlink.send_octets(&message(GENL_ID_CTRL, REQUEST, CTRL_CMD_GETFAMILY, &name))?;
     let refused = |errno| NetlinkError::Refused { what: "find the ethtool family".into(), errno };
     for reply in split(netlink.receive_octets(true)?) {
-        let mut attributes = reply.get(20..).unwrap_or_default();
-        while let Some((kind, value, rest)) = next_attribute(attributes) {
+        for (kind, value) in attributes(reply) {
             if kind == CTRL_ATTR_FAMILY_ID {
                 let id = value.first_chunk().copied().ok_or(refused(Errno::PROTO))?;
                 return Ok(u16::from_ne_bytes(id));
             }
-            attributes = rest;
         }
     }
     Err(refused(Errno::NOENT))
@@ -103,6 +123,16 @@ fn features_set(ifindex: u32, feature: &str) -> Vec<u8> {
 
 fn kind_of(message: &[u8]) -> Option<u16> {
     message.get(4..)?.first_chunk().copied().map(u16::from_ne_bytes)
+}
+
+/// The attributes behind the headers of a message.
+fn attributes(message: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    let mut octets = message.get(20..).unwrap_or_default();
+    core::iter::from_fn(move || {
+        let (kind, value, rest) = next_attribute(octets)?;
+        octets = rest;
+        Some((kind, value))
+    })
 }
 
 fn next_attribute(octets: &[u8]) -> Option<(u16, &[u8], &[u8])> {
