@@ -220,20 +220,20 @@ mod tests {
         }
     }
 
-    /// The plaintext of a captured tunnel-mode packet in the manner of RFC 3602 §4: 64 octets of payload,
+    /// The end of a tunnel-mode plaintext, built by hand in the manner of RFC 3602 §4: the last 8 octets of 64,
     /// padding to 16, next header IPv4.
     #[test]
-    fn a_captured_trailer_is_written_and_read_octet_for_octet() {
-        let captured = [
+    fn a_known_trailer_is_written_and_read_octet_for_octet() {
+        let known = [
             0x30, 0x31, 0x32, 0x33, 0x34, 0x35, 0x36, 0x37, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06,
             0x07, 0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0e, 0x04,
         ];
         let mut written = [0; 24];
-        written[..8].copy_from_slice(&captured[..8]);
+        written[..8].copy_from_slice(&known[..8]);
         emit_trailer(&mut written[8..], IpProtocol::IPV4).unwrap();
-        assert_eq!(written, captured);
+        assert_eq!(written, known);
         let want = Trailer { payload_len: 8, pad_len: 14, next_header: IpProtocol::IPV4 };
-        assert_eq!(Trailer::parse(&captured), Ok(want));
+        assert_eq!(Trailer::parse(&known), Ok(want));
     }
 
     #[test]

@@ -316,14 +316,14 @@ pub fn set_dont_fragment(packet: &mut [u8], dont_fragment: bool) -> Result<(), M
 mod tests {
     use super::*;
 
-    /// A header from a capture of a DNS query's day: UDP, 115 octets, DF, checksum b861.
-    const CAPTURED: [u8; 20] = [
+    /// The example header of many textbooks: UDP, 115 octets, DF, checksum b861.
+    const EXAMPLE: [u8; 20] = [
         0x45, 0x00, 0x00, 0x73, 0x00, 0x00, 0x40, 0x00, 0x40, 0x11, 0xb8, 0x61, 0xc0, 0xa8, 0x00,
         0x01, 0xc0, 0xa8, 0x00, 0xc7,
     ];
 
-    fn captured() -> Vec<u8> {
-        [&CAPTURED[..], &[0xaa; 95]].concat()
+    fn example() -> Vec<u8> {
+        [&EXAMPLE[..], &[0xaa; 95]].concat()
     }
 
     /// `packet` after `change`, with its header checksum made right again.
@@ -337,8 +337,8 @@ mod tests {
     }
 
     #[test]
-    fn a_captured_header_reads_as_it_was_sent_and_is_written_the_same() {
-        let octets = captured();
+    fn a_known_header_reads_as_it_was_sent_and_is_written_the_same() {
+        let octets = example();
         let packet = Ipv4::parse(&octets).unwrap();
         let (src, dst) = (Ipv4Addr::new(192, 168, 0, 1), Ipv4Addr::new(192, 168, 0, 199));
         assert_eq!((packet.src(), packet.dst()), (src, dst));
@@ -362,12 +362,12 @@ mod tests {
             payload_len: 95,
         }
         .emit(&mut out);
-        assert_eq!(out, CAPTURED);
+        assert_eq!(out, EXAMPLE);
     }
 
     #[test]
     fn a_packet_cut_at_any_octet_is_refused() {
-        let whole = changed([captured(), vec![0; 40]].concat(), |p| {
+        let whole = changed([example(), vec![0; 40]].concat(), |p| {
             (p[0], p[3]) = (0x4f, 115 + 40); // the longest header
         });
         assert_eq!(Ipv4::parse(&whole).unwrap().options().len(), 40);
@@ -383,7 +383,7 @@ mod tests {
 
     #[test]
     fn each_field_that_lies_is_named() {
-        let lie = |at: usize, value: u8| changed(captured(), move |p| p[at] = value);
+        let lie = |at: usize, value: u8| changed(example(), move |p| p[at] = value);
         for (octets, want) in [
             (lie(0, 0x65), Malformed::BadVersion(6)),
             (lie(0, 0x05), Malformed::BadVersion(0)),
@@ -394,20 +394,20 @@ mod tests {
             (lie(3, 19), Malformed::BadLength { said: 19, have: 115 }),
             (lie(3, 0), Malformed::BadLength { said: 0, have: 115 }),
             // Options beyond the total length.
-            (changed(captured(), |p| (p[0], p[3]) = (0x46, 23)), {
+            (changed(example(), |p| (p[0], p[3]) = (0x46, 23)), {
                 Malformed::BadLength { said: 23, have: 115 }
             }),
             // Not the last fragment, and 95 octets long.
             (lie(6, 0x20), Malformed::BadFragment { offset: 0, length: 95 }),
             // The ping of death: ends beyond 65 535.
-            (changed(captured(), |p| (p[6], p[7]) = (0x1f, 0xff)), {
+            (changed(example(), |p| (p[6], p[7]) = (0x1f, 0xff)), {
                 Malformed::BadFragment { offset: 65528, length: 95 }
             }),
         ] {
             assert_eq!(Ipv4::parse(&octets).unwrap_err(), want);
         }
         for bit in 0..160 {
-            let mut octets = captured();
+            let mut octets = example();
             octets[bit / 8] ^= 1 << (bit % 8);
             assert!(Ipv4::parse(&octets).is_err(), "bit {bit} of the header flipped unnoticed");
         }
@@ -415,11 +415,11 @@ mod tests {
 
     #[test]
     fn the_boundaries_of_length_and_header_are_accepted() {
-        let header_only = changed(CAPTURED.to_vec(), |p| p[3] = 20);
+        let header_only = changed(EXAMPLE.to_vec(), |p| p[3] = 20);
         assert!(Ipv4::parse(&header_only).unwrap().payload().is_empty());
         let padded = [&header_only[..], &[0; 26]].concat();
         assert!(Ipv4::parse(&padded).unwrap().payload().is_empty(), "link padding is trimmed");
-        let options = changed(captured(), |p| p[0] = 0x46);
+        let options = changed(example(), |p| p[0] = 0x46);
         let packet = Ipv4::parse(&options).unwrap();
         assert_eq!((packet.options(), packet.payload().len()), (&[0xaa; 4][..], 91));
     }
@@ -427,7 +427,7 @@ mod tests {
     #[test]
     fn fragments_say_where_they_belong() {
         let fragment = |flags: u16| {
-            changed(CAPTURED.to_vec(), move |p| {
+            changed(EXAMPLE.to_vec(), move |p| {
                 p[3] = 20;
                 [p[6], p[7]] = flags.to_be_bytes();
             })
@@ -449,7 +449,7 @@ mod tests {
 
     #[test]
     fn setters_keep_the_checksum_right() {
-        let mut octets = captured();
+        let mut octets = example();
         for value in 0..=255 {
             set_tos(&mut octets, value).unwrap();
             set_ttl(&mut octets, value ^ 0x5a).unwrap();
@@ -464,7 +464,7 @@ mod tests {
     #[test]
     fn a_time_to_live_never_reaches_zero() {
         for (ttl, left) in [(0, None), (1, None), (2, Some(1)), (255, Some(254))] {
-            let mut octets = changed(captured(), |p| p[8] = ttl);
+            let mut octets = changed(example(), |p| p[8] = ttl);
             let before = octets.clone();
             assert_eq!(decrement_ttl(&mut octets), left);
             assert_eq!(octets == before, left.is_none(), "untouched when refused");
@@ -475,7 +475,7 @@ mod tests {
 
     #[test]
     fn a_quoted_packet_may_be_cut_behind_its_header() {
-        let octets = captured();
+        let octets = example();
         for have in 0..octets.len() {
             let quoted = Ipv4::parse_quoted(&octets[..have]);
             assert_eq!(quoted.is_ok(), have >= 20, "{have} octets");
