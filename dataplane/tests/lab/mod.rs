@@ -204,7 +204,7 @@ impl Drop for Lab {
     }
 }
 
-/// tcpdump on the bridge between the gateways.
+/// tcpdump on the wire between the gateways.
 pub struct Sniffer {
     child: Child,
     reader: std::thread::JoinHandle<Vec<String>>,
@@ -213,10 +213,11 @@ pub struct Sniffer {
 impl Sniffer {
     pub fn start(lab: &Lab, filter: &str) -> Self {
         let ns = lab.ns("ob");
-        // "wb": what comes from gw-b, and what the bridge sends to it. -U -l: line by line.
+        // wb carries what comes from gw-b and what the bridge sends to it. (On br0 itself frames that are only passed
+        // on are not seen; on gw-a and gw-b, AF_XDP is below the tap.)
         let mut child = Command::new("ip")
-            .args(["netns", "exec", &ns, "tcpdump", "-nlU", "--immediate-mode", "-B", "32768", "-i", "br0"])
-            .args(["-p", filter])
+            .args(["netns", "exec", &ns, "tcpdump", "-nlU", "--immediate-mode", "-B", "32768"])
+            .args(["-i", "wb", filter])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -228,7 +229,10 @@ impl Sniffer {
             assert!(errors.read_line(&mut line).unwrap() > 0, "tcpdump did not start");
         }
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let reader = std::thread::spawn(move || lines.map_while(Result::ok).collect());
+        let reader = std::thread::spawn(move || {
+            // An interrupted tcpdump ends its output with an empty line.
+            lines.map_while(Result::ok).filter(|line| !line.is_empty()).collect()
+        });
         std::thread::spawn(move || _ = std::io::copy(&mut errors, &mut std::io::sink()));
         Self { child, reader }
     }
