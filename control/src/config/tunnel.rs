@@ -453,15 +453,16 @@ fn environment(name: &str) -> Result<Zeroizing<String>, String> {
     })
 }
 
-/// Digests: the first half covers what makes it another SA (keys, suite, ESN, window, addresses of ours), the
-/// second everything. A difference in the second half alone can be updated in place.
+/// The digest: 5 octets over the keys, 5 over what makes it another SA (keys, suite, ESN, window, our address), 6 over
+/// everything. A difference in the last part alone can be updated in place; see `plan`.
 fn sealed(mut sa: Sa, keys: SaKeys, counter_mode: bool) -> SaPlan {
-    let mut identity = Sha256::new();
-    identity.update(b"postern sa identity 1");
+    let mut material = Sha256::new();
+    material.update(b"postern sa 1");
     for key in [&keys.encryption, &keys.integrity] {
-        identity.update((key.len() as u64).to_be_bytes());
-        identity.update(key);
+        material.update((key.len() as u64).to_be_bytes());
+        material.update(key);
     }
+    let mut identity = material.clone();
     // Spelled out, so that another version of ours finds the same digest.
     let Sa { name, spi, suite, local, .. } = sa;
     identity.update(format!("{name} {spi} {} {local}", sa.direction as u8));
@@ -481,9 +482,10 @@ fn sealed(mut sa: Sa, keys: SaKeys, counter_mode: bool) -> SaPlan {
     for limit in [life.soft_seconds, life.hard_seconds] {
         whole.update(limit.to_be_bytes());
     }
-    let halves = [identity.finalize(), whole.finalize()];
-    for (to, half) in sa.digest.chunks_exact_mut(8).zip(&halves) {
-        to.iter_mut().zip(half.iter()).for_each(|(to, from)| *to = *from);
+    let parts = [(material, 0..5), (identity, 5..10), (whole, 10..16)];
+    for (digest, part) in parts {
+        let to = sa.digest.get_mut(part).unwrap_or_default();
+        to.iter_mut().zip(digest.finalize()).for_each(|(to, from)| *to = from);
     }
     let counter_key = counter_mode.then(|| Sha256::digest(&keys.encryption).into());
     SaPlan { sa, keys, counter_key }

@@ -1,0 +1,178 @@
+//! Tables for people: human units, ages, and only what fits a terminal.
+use crate::view::{Counters, Interface, PolicyView, Process, SaView, Status, Tunnel};
+use comfy_table::{ContentArrangement, Table, presets};
+
+fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(head.iter().copied());
+    rows.into_iter().for_each(|row| {
+        table.add_row(row);
+    });
+    table.to_string()
+}
+
+/// Octets with a binary unit: `1.5 MiB`.
+pub fn octets(count: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if count < 1024 {
+        return format!("{count} B");
+    }
+    let mut value = count as f64;
+    let mut shown = "B";
+    for unit in UNITS.iter().take_while(|_| count >= 1024) {
+        if value < 1024.0 {
+            break;
+        }
+        (value, shown) = (value / 1024.0, unit);
+    }
+    format!("{value:.1} {shown}")
+}
+
+/// Seconds as people say them: `45 s`, `3 min`, `2 h 5 min`, `3 d 1 h`.
+pub fn span(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds / 3600 % 24),
+    }
+}
+
+fn since(seconds: Option<u64>) -> String {
+    seconds.map_or("never".to_owned(), |seconds| format!("{} ago", span(seconds)))
+}
+
+/// `control: running (pid 7)` or `control: not responding (last seen 5 s ago)`.
+pub fn process(name: &str, process: &Process) -> String {
+    match (process.alive, process.last_seen, process.pid) {
+        (true, _, Some(pid)) => format!("{name}: running (pid {pid})"),
+        (true, _, None) => format!("{name}: running"),
+        (false, Some(seconds), _) => format!("{name}: not responding (last seen {} ago)", span(seconds as u64)),
+        (false, None, _) => format!("{name}: not responding (never seen)"),
+    }
+}
+
+/// The overview.
+pub fn status(status: &Status) -> String {
+    let mut lines = vec![process("control", &status.control), process("data plane", &status.dataplane)];
+    if let Some(link) = &status.link {
+        lines.extend(link.problem.iter().map(|problem| format!("problem: {problem}")));
+        lines.extend(link.restart.iter().map(|why| format!("waits for a restart of postern-dataplane: {why}")));
+    }
+    let Status { workers, sas, sa_slots, policies, sealed, opened, dropped, .. } = status;
+    lines.push(format!("{workers} workers, {sas} of {sa_slots} SAs, {policies} policies"));
+    lines.push(format!("{sealed} packets sealed, {opened} opened, {dropped} dropped (postern counters tells why)"));
+    lines.push(interfaces(&status.interfaces));
+    lines.push(tunnels(&status.tunnels));
+    lines.join("\n")
+}
+
+fn tunnels(tunnels: &[Tunnel]) -> String {
+    let row = |t: &Tunnel| {
+        let (from, to) = (format!("{} / {}", t.packets_in, octets(t.bytes_in)), format!("{} / {}", t.packets_out, octets(t.bytes_out)));
+        let ends = format!("{} ↔ {}", t.local, t.remote);
+        vec![t.name.clone(), t.state.clone(), ends, t.suite.clone(), from, since(t.last_in), to, since(t.last_out)]
+    };
+    table(
+        &["tunnel", "state", "local ↔ remote", "suite", "in", "last in", "out", "last out"],
+        tunnels.iter().map(row).collect(),
+    )
+}
+
+/// Every SA.
+pub fn sas(sas: &[SaView]) -> String {
+    let row = |sa: &SaView| {
+        let window = if sa.replay_window == 0 { "–".to_owned() } else { sa.replay_window.to_string() };
+        let drops = match (sa.replay_late, sa.replay_duplicate, sa.bad_icv) {
+            (0, 0, 0) => "–".to_owned(),
+            (late, duplicate, icv) => format!("late {late}, duplicate {duplicate}, bad ICV {icv}"),
+        };
+        let esn = if sa.esn { "ESN" } else { "32 bit" };
+        vec![
+            sa.name.clone(),
+            sa.direction.clone(),
+            format!("{:#010x}", sa.spi),
+            sa.state.clone(),
+            format!("{} ↔ {}", sa.local, sa.remote),
+            sa.encap.clone(),
+            sa.suite.clone(),
+            format!("{} ({esn})", sa.sequence),
+            window,
+            format!("{} / {}", sa.packets, octets(sa.bytes)),
+            span(sa.age),
+            since(sa.last_used),
+            drops,
+        ]
+    };
+    let head = [
+        "SA", "direction", "SPI", "state", "local ↔ remote", "encap", "suite", "sequence", "window", "carried", "age",
+        "last packet", "drops",
+    ];
+    table(&head, sas.iter().map(row).collect())
+}
+
+/// The SPD in order.
+pub fn policies(policies: &[PolicyView]) -> String {
+    let row = |p: &PolicyView| {
+        let action = p.tunnel.map_or(p.action.clone(), |tunnel| format!("{} (tunnel {tunnel})", p.action));
+        let (local, remote) = (p.local.clone(), p.remote.clone());
+        let (near, far) = (p.local_port.clone(), p.remote_port.clone());
+        vec![p.order.to_string(), p.name.clone(), action, local, remote, p.protocol.clone(), near, far]
+    };
+    let head = ["#", "name", "action", "local", "remote", "protocol", "local port", "remote port"];
+    table(&head, policies.iter().map(row).collect())
+}
+
+/// Counters that are not zero, or all.
+pub fn counters(counters: &Counters, all: bool) -> String {
+    let list = |list: &std::collections::BTreeMap<String, u64>| -> Vec<Vec<String>> {
+        let shown = list.iter().filter(|(_, value)| all || **value != 0);
+        let help = |name| counters.help.get(name).cloned().unwrap_or_default();
+        shown.map(|(name, value)| vec![name.clone(), value.to_string(), help(name)]).collect()
+    };
+    let drops = match list(&counters.drops) {
+        none if none.is_empty() => "no packet was dropped".to_owned(),
+        drops => table(&["dropped", "packets", "meaning"], drops),
+    };
+    format!("{drops}\n{}", table(&["counter", "value", "meaning"], list(&counters.counters)))
+}
+
+/// Interfaces.
+pub fn interfaces(interfaces: &[Interface]) -> String {
+    let row = |i: &Interface| {
+        let up = if i.up { "up" } else { "down" };
+        let trouble = [
+            ("dropped", i.rx_dropped),
+            ("ring full", i.rx_ring_full),
+            ("no frame", i.fill_ring_empty),
+            ("bad tx", i.tx_invalid),
+            ("rebound", i.rebinds),
+        ];
+        let trouble: Vec<_> = trouble.iter().filter(|(_, n)| *n != 0).map(|(what, n)| format!("{what} {n}")).collect();
+        let trouble = if trouble.is_empty() { "–".to_owned() } else { trouble.join(", ") };
+        let driver = i.driver.clone().unwrap_or_else(|| "?".to_owned());
+        vec![i.name.clone(), i.role.clone(), up.to_owned(), i.mode.clone(), i.queues.to_string(), i.mtu.to_string(), driver, trouble]
+    };
+    table(
+        &["interface", "role", "link", "XDP", "queues", "MTU", "driver", "trouble"],
+        interfaces.iter().map(row).collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_for_people() {
+        for (count, shown) in [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1_572_864, "1.5 MiB"), (u64::MAX, "16.0 EiB")] {
+            assert_eq!(octets(count), shown);
+        }
+        for (seconds, shown) in [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7500, "2 h 5 min"), (263_000, "3 d 1 h")] {
+            assert_eq!(span(seconds), shown);
+        }
+        let silent = Process { alive: false, last_seen: Some(5.2), pid: Some(7) };
+        assert_eq!(process("control", &silent), "control: not responding (last seen 5 s ago)");
+    }
+}
