@@ -35,6 +35,7 @@ fn traffic_crosses_and_survives_the_death_of_either_process() {
     lab.ping("ga", "10.2.0.2");
     lab.ping("la", "10.2.0.1");
     lab.ping("ga", "fd02::1");
+    lab.tcp("ga", "lb", "10.2.0.2:5003", 1_000_000);
 
     // Control dies: traffic goes on. A new one gets the region back and finds its SAs.
     a.drop_control();
@@ -63,6 +64,49 @@ fn traffic_crosses_and_survives_the_death_of_either_process() {
     let distinct: std::collections::BTreeSet<_> = numbers.iter().collect();
     assert_eq!(distinct.len(), numbers.len(), "no number was used twice under one key");
     assert_eq!(plain.stop(), Vec::<String>::new(), "nothing of it in the clear");
+    a.stop();
+    b.stop();
+}
+
+#[test]
+fn a_tunnel_for_everything_leaves_ike_and_the_lan_alone() {
+    let lab = Lab::new("full");
+    let [mut a, mut b] = lab.gateways();
+    a.install(Side::A);
+    b.install(Side::B);
+    a.full_tunnel();
+    lab.ping("la", "10.2.0.2");
+    lab.ping("ga", "10.2.0.2");
+    lab.ping("ga", "10.1.0.2");
+    let ike = Sniffer::start(&lab, "udp and src 192.0.2.1");
+    lab.udp("ga", "0.0.0.0:500", "192.0.2.2:500"); // IKE, source not chosen by the sender
+    lab.udp("ga", "192.0.2.1:22", "192.0.2.2:4242"); // an answer from an address without policy
+    lab.udp("ga", "0.0.0.0:2222", "192.0.2.2:2222"); // the gateway's own, into the tunnel: B discards it
+    lab.ping("ga", "10.2.0.2");
+    let seen = ike.stop();
+    assert_eq!(seen.len(), 2, "{seen:?}");
+    assert!(seen[0].contains("192.0.2.1.500 >") && seen[1].contains("192.0.2.1.22 >"), "{seen:?}");
+    a.stop();
+    b.stop();
+}
+
+#[test]
+fn two_workers_share_the_queues_and_lose_no_frame() {
+    let lab = Lab::new("two");
+    lab.two_queues();
+    let [mut a, mut b] = [Gateway::new(&lab, Side::A), Gateway::new(&lab, Side::B)];
+    for gateway in [&mut a, &mut b] {
+        gateway.two_workers();
+        gateway.spawn();
+        gateway.connect();
+        gateway.install(gateway.side());
+    }
+    assert_eq!(a.interface("wan0").queues, 2, "{}", a.log());
+    lab.ping("la", "10.2.0.2");
+    for port in 5001..5009 {
+        lab.tcp("la", "lb", &format!("10.2.0.2:{port}"), 500_000);
+        lab.tcp("lb", "ga", &format!("10.1.0.1:{port}"), 100_000);
+    }
     a.stop();
     b.stop();
 }

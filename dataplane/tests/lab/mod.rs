@@ -123,6 +123,45 @@ impl Lab {
         format!("{}-{role}", self.tag)
     }
 
+    /// Names of the same links with two queues each way.
+    pub fn two_queues(&self) {
+        for (gate, host, n) in [("ga", "la", 1), ("gb", "lb", 2)] {
+            let [gate, host] = [gate, host].map(|role| self.ns(role));
+            sh(&format!(
+                "ip -n {gate} link del lan0
+                 ip -n {host} link add eth0 numtxqueues 2 numrxqueues 2 type veth peer name lan0 numtxqueues 2 numrxqueues 2 netns {gate}
+                 ip netns exec {gate} ethtool -L lan0 rx 2 tx 2; ip netns exec {host} ethtool -L eth0 rx 2 tx 2
+                 ip -n {host} link set eth0 up; ip -n {gate} link set lan0 up
+                 ip -n {host} addr add 10.{n}.0.2/24 dev eth0; ip -n {gate} addr add 10.{n}.0.1/24 dev lan0
+                 ip -n {host} addr add fd0{n}::2/64 dev eth0 nodad; ip -n {gate} addr add fd0{n}::1/64 dev lan0 nodad
+                 ip -n {host} route add default via 10.{n}.0.1; ip -n {host} route add default via fd0{n}::1"
+            ));
+        }
+        for (gate, port, n) in [("ga", "wa", 1), ("gb", "wb", 2)] {
+            let [gate, ob] = [self.ns(gate), self.ns("ob")];
+            let other = 3 - n;
+            sh(&format!(
+                "ip -n {gate} link del wan0
+                 ip -n {gate} link add wan0 numtxqueues 2 numrxqueues 2 type veth peer name {port} numtxqueues 2 numrxqueues 2 netns {ob}
+                 ip netns exec {gate} ethtool -L wan0 rx 2 tx 2; ip netns exec {ob} ethtool -L {port} rx 2 tx 2
+                 ip -n {ob} link set {port} up master br0; ip -n {gate} link set wan0 up
+                 ip -n {gate} addr add 192.0.2.{n}/24 dev wan0; ip -n {gate} addr add 2001:db8::{n}/64 dev wan0 nodad
+                 ip -n {gate} route add 10.{other}.0.0/16 via 192.0.2.{other}
+                 ip -n {gate} route add fd0{other}::/48 via 2001:db8::{other}"
+            ));
+        }
+    }
+
+    /// One UDP datagram from a socket of the gateway's own.
+    pub fn udp(&self, role: &str, from: &str, to: &str) {
+        let [from, to] = [from, to].map(str::to_owned);
+        let send = move || {
+            let socket = std::net::UdpSocket::bind(from).unwrap();
+            socket.send_to(b"hello", to).unwrap();
+        };
+        self.thread(role, send).join().unwrap();
+    }
+
     pub fn gateway(&self, side: Side) -> Gateway {
         let mut gateway = Gateway::new(self, side);
         gateway.spawn();
@@ -295,6 +334,11 @@ impl Gateway {
         Self { side, ns: lab.ns(role), dir, pin, setup, child: None, control: None, kept: vec![], next: 1 }
     }
 
+    /// Two workers on two queues.
+    pub fn two_workers(&mut self) {
+        self.setup.cores = vec![0, 1];
+    }
+
     pub fn require_zero_copy(&mut self) {
         self.setup.interfaces[1].require = Requirement::ZeroCopy;
     }
@@ -306,6 +350,10 @@ impl Gateway {
         command.arg("--run-dir").arg(&self.dir).arg("--pin").arg(&self.pin);
         command.args(["--log", "debug"]);
         command
+    }
+
+    pub fn side(&self) -> Side {
+        self.side
     }
 
     /// Starts the process; waits until it listens.
@@ -391,6 +439,14 @@ impl Gateway {
         self.ask(Verb::Add { sa: Box::new(*sa), keys: keys(sa.spi) })
     }
 
+    /// Everything in IPv4 that is not ours, into the tunnel.
+    pub fn full_tunnel(&mut self) {
+        let mut policy = policies(self.side)[0];
+        let all = |octet| std::net::IpAddr::from([octet; 4]);
+        policy.selector.remote = AddressRange::new(all(0), all(255)).unwrap();
+        self.policies(&[policy]);
+    }
+
     pub fn policies(&mut self, policies: &[Policy]) {
         let generation = self.region().policies().unwrap().0 + 1;
         self.region().stage_policies(generation, policies).unwrap();
@@ -425,6 +481,9 @@ impl Gateway {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         let status = child.wait().unwrap();
         assert!(status.success(), "{status}\n{}", self.log());
+        let frames = self.setup.frames;
+        let all = format!("home={frames} frames={frames}");
+        assert!(self.log().contains(&all), "every frame came home:\n{}", self.log());
     }
 
     /// Waits until it ends by itself, with an error; returns what it said.
