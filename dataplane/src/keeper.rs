@@ -219,6 +219,7 @@ impl Keeper {
                 Ok(Some(Accepted::Control(link))) => {
                     tracing::info!(pid = link.pid, "control is connected");
                     self.control = Some(link);
+                    self.ring_broken = false; // a new writer: look again
                 }
                 Ok(Some(Accepted::Reader)) => {}
                 Ok(None) => return,

@@ -109,11 +109,15 @@ pub fn run(options: &Options, stop: &AtomicBool) -> Result<(), StartError> {
     let Some(control) = wait_for_control(&listener, stop)? else { return Ok(()) };
     tracing::info!(pid = control.pid, "control is connected");
     let (mut keeper, crew) = build(options, listener, control)?;
+    let (umem, frames) = (crew.umem, crew.setup.frames);
     let workers = crew.start(&mut keeper)?;
     tracing::info!(workers = workers.handles.len(), "carrying packets");
     keeper.run(stop, || !workers.handles.iter().any(JoinHandle::is_finished));
     let ended = !stop.load(Ordering::Acquire);
     workers.end();
+    drop(keeper); // with ports that no worker took
+    // In copy mode all of them; in zero-copy mode those that a device may still write to rest for a while.
+    tracing::info!(home = umem.spare(), frames, "frames came home");
     tracing::info!("stopped; the XDP program stays and drops what policy protects (fail closed)");
     if ended { Err(StartError::WorkerEnded) } else { Ok(()) }
 }

@@ -14,6 +14,7 @@ use rustix::fd::{AsFd, BorrowedFd};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use tun_rs::{DeviceBuilder, SyncDevice};
 use xsk::{Frame, Pool, Port, Statistics};
 
@@ -117,6 +118,7 @@ pub struct TunPort {
     transmitted: u64,
     completed: u64,
     news: bool,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl TunPort {
@@ -135,10 +137,10 @@ impl TunPort {
         });
         let theirs = Arc::clone(&exchange);
         let name = format!("tun-{worker}");
-        std::thread::Builder::new()
-            .name(name)
-            .spawn(move || Reader { device, exchange: theirs }.run())?;
-        Ok(Self { exchange, in_flight: 0, received: 0, transmitted: 0, completed: 0, news: false })
+        let run = move || Reader { device, exchange: theirs }.run();
+        let thread = Some(std::thread::Builder::new().name(name).spawn(run)?);
+        let (received, transmitted, completed) = (0, 0, 0);
+        Ok(Self { exchange, in_flight: 0, received, transmitted, completed, news: false, thread })
     }
 }
 
@@ -213,6 +215,9 @@ impl Drop for TunPort {
     fn drop(&mut self) {
         self.exchange.stop.store(true, Ordering::Release);
         self.exchange.for_thread.ring();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join(); // its frames come home with it
+        }
     }
 }
 

@@ -17,7 +17,10 @@ fn traffic_crosses_and_survives_the_death_of_either_process() {
     const PLAIN: &str = "net 10.0.0.0/8 or net fd01::/48 or net fd02::/48";
     let plain = Sniffer::start(&lab, PLAIN);
     lab.ping("la", "10.2.0.2");
-    assert!(plain.stop().len() >= 2, "without us the kernels carry it in the clear, and the observer sees it");
+    assert!(
+        plain.stop().len() >= 2,
+        "without us the kernels carry it in the clear, and the observer sees it"
+    );
     let [mut a, mut b] = lab.gateways();
     a.install(Side::A);
     b.install(Side::B);

@@ -51,7 +51,10 @@ pub struct Lab {
 
 impl Lab {
     pub fn new(name: &str) -> Self {
-        assert!(rustix::process::geteuid().is_root(), "these tests need root: network namespaces, XDP, TUN");
+        assert!(
+            rustix::process::geteuid().is_root(),
+            "these tests need root: network namespaces, XDP, TUN"
+        );
         let tag = format!("pdpt-{name}-{}", std::process::id());
         let lab = Self { tag, dir: tempfile::tempdir().unwrap() };
         for role in ["la", "ga", "ob", "gb", "lb"] {
@@ -216,7 +219,11 @@ impl Lab {
         server.join().unwrap();
     }
 
-    fn thread(&self, role: &str, run: impl FnOnce() + Send + 'static) -> std::thread::JoinHandle<()> {
+    fn thread(
+        &self,
+        role: &str,
+        run: impl FnOnce() + Send + 'static,
+    ) -> std::thread::JoinHandle<()> {
         let ns = File::open(format!("/run/netns/{}", self.ns(role))).unwrap();
         std::thread::spawn(move || {
             move_into_link_name_space(ns.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
@@ -227,7 +234,9 @@ impl Lab {
     /// Our table, both families.
     pub fn routes(&self, role: &str) -> String {
         let ns = self.ns(role);
-        sh(&format!("ip -n {ns} -4 route show table 4500 2>/dev/null || true; ip -n {ns} -6 route show table 4500 2>/dev/null || true"))
+        sh(&format!(
+            "ip -n {ns} -4 route show table 4500 2>/dev/null || true; ip -n {ns} -6 route show table 4500 2>/dev/null || true"
+        ))
     }
 
     pub fn links(&self, role: &str) -> String {
@@ -331,7 +340,17 @@ impl Gateway {
             reassembly_slots: 64,
             reassembly_ms: 1000,
         };
-        Self { side, ns: lab.ns(role), dir, pin, setup, child: None, control: None, kept: vec![], next: 1 }
+        Self {
+            side,
+            ns: lab.ns(role),
+            dir,
+            pin,
+            setup,
+            child: None,
+            control: None,
+            kept: vec![],
+            next: 1,
+        }
     }
 
     /// Two workers on two queues.
@@ -412,7 +431,8 @@ impl Gateway {
         let (_, control, bell) = self.control.as_mut().unwrap();
         control.push(Request { id, verb }).unwrap();
         bell.ring().unwrap();
-        let done = self.event(|event| matches!(event, Event::Done { id: answered, .. } if *answered == id));
+        let done = self
+            .event(|event| matches!(event, Event::Done { id: answered, .. } if *answered == id));
         let Event::Done { result, .. } = done else { unreachable!() };
         result
     }
