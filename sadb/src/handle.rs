@@ -29,26 +29,29 @@ struct Common {
 }
 
 impl Common {
+    fn words(&self) -> &[Word; hot::WORDS] {
+        &self.hot
+    }
     fn account(&self, packets: u64, bytes: u64, now: u64) -> Totals {
-        self.hot[hot::LAST_USED].store(now, Ordering::Relaxed);
+        self.words()[hot::LAST_USED].store(now, Ordering::Relaxed);
         Totals {
-            packets: self.hot[hot::PACKETS]
+            packets: self.words()[hot::PACKETS]
                 .fetch_add(packets, Ordering::Relaxed)
                 .wrapping_add(packets),
-            bytes: self.hot[hot::BYTES].fetch_add(bytes, Ordering::Relaxed).wrapping_add(bytes),
+            bytes: self.words()[hot::BYTES].fetch_add(bytes, Ordering::Relaxed).wrapping_add(bytes),
         }
     }
     fn warn(&self) -> bool {
         let (live, warned) = (state::LIVE, state::WARNED);
-        self.hot[hot::STATE]
+        self.words()[hot::STATE]
             .compare_exchange(live, warned, Ordering::Relaxed, Ordering::Relaxed)
             .is_ok()
     }
     fn expire(&self) -> bool {
-        self.hot[hot::STATE].swap(state::EXPIRED, Ordering::Relaxed) != state::EXPIRED
+        self.words()[hot::STATE].swap(state::EXPIRED, Ordering::Relaxed) != state::EXPIRED
     }
     fn expired(&self) -> bool {
-        self.hot[hot::STATE].load(Ordering::Relaxed) == state::EXPIRED
+        self.words()[hot::STATE].load(Ordering::Relaxed) == state::EXPIRED
     }
 }
 
@@ -95,11 +98,11 @@ impl SequenceHandle {
     /// Reserves `n` numbers, none above `limit`, and returns the first. The region knows of them before anybody can use
     /// them, so they stay used whatever dies (RFC 4303 §3.3.3: never cycles).
     pub fn reserve(&self, n: u32, limit: u64) -> Result<u64, Exhausted> {
-        sequence::reserve(&self.common.hot[hot::NUMBER], n, limit)
+        sequence::reserve(&self.common.words()[hot::NUMBER], n, limit)
     }
     /// The last number reserved; 0 = none yet.
     pub fn last(&self) -> u64 {
-        self.common.hot[hot::NUMBER].load(Ordering::Relaxed)
+        self.common.words()[hot::NUMBER].load(Ordering::Relaxed)
     }
 }
 
@@ -122,7 +125,7 @@ impl WindowHandle {
         Self { common: Common { hot, installed, _lease: lease }, words, width }
     }
     fn window(&self) -> Window<'_> {
-        Window { highest: &self.common.hot[hot::NUMBER], words: &self.words, width: self.width }
+        Window { highest: &self.common.words()[hot::NUMBER], words: &self.words, width: self.width }
     }
     /// The 64-bit number whose low half a packet carried (RFC 4303 Appendix A2.2); `low` itself without ESN.
     pub fn infer(&self, low: u32, esn: bool) -> u64 {
@@ -138,7 +141,7 @@ impl WindowHandle {
     }
     /// The highest number received.
     pub fn highest(&self) -> u64 {
-        self.common.hot[hot::NUMBER].load(Ordering::Relaxed)
+        self.common.words()[hot::NUMBER].load(Ordering::Relaxed)
     }
     /// The window's width in packets; 0 = off.
     pub fn width(&self) -> u32 {
@@ -147,9 +150,9 @@ impl WindowHandle {
     /// Counts `n` drops on the SA.
     pub fn count(&self, why: SaDrop, n: u64) {
         let word = match why {
-            SaDrop::ReplayLate => &self.common.hot[hot::REPLAY_LATE],
-            SaDrop::ReplayDuplicate => &self.common.hot[hot::REPLAY_DUPLICATE],
-            SaDrop::BadIcv => &self.common.hot[hot::BAD_ICV],
+            SaDrop::ReplayLate => &self.common.words()[hot::REPLAY_LATE],
+            SaDrop::ReplayDuplicate => &self.common.words()[hot::REPLAY_DUPLICATE],
+            SaDrop::BadIcv => &self.common.words()[hot::BAD_ICV],
         };
         word.fetch_add(n, Ordering::Relaxed);
     }

@@ -74,7 +74,8 @@ pub(crate) fn write<const N: usize>(latch: &[Word], record: &[u64; N]) {
     count.store(next, Ordering::Release);
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
     use crate::memory::Memory;

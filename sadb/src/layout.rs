@@ -127,10 +127,19 @@ const _: () =
     assert!(WORKER == 64, "a new counter changes the layout: raise ABI_VERSION and this number");
 const _: () =
     assert!(COUNTER_COUNTS == 43 | 19 << 32, "counters changed: raise ABI_VERSION, then this");
-const _: () =
-    assert!(HEARTBEATS % LINE == 0 && WORKER_TABLE % LINE == 0 && secret::WORDS % LINE == 0);
-const _: () = assert!(INTERFACE % LINE == 0 && RECORD % LINE == 0 && hot::WORDS % LINE == 0);
-const _: () = assert!(KEY_RECORD % LINE == 0 && REQUEST % LINE == 0 && EVENT % LINE == 0);
+const _: () = assert!(
+    HEARTBEATS.is_multiple_of(LINE)
+        && WORKER_TABLE.is_multiple_of(LINE)
+        && secret::WORDS.is_multiple_of(LINE)
+);
+const _: () = assert!(
+    INTERFACE.is_multiple_of(LINE)
+        && RECORD.is_multiple_of(LINE)
+        && hot::WORDS.is_multiple_of(LINE)
+);
+const _: () = assert!(
+    KEY_RECORD.is_multiple_of(LINE) && REQUEST.is_multiple_of(LINE) && EVENT.is_multiple_of(LINE)
+);
 
 /// Words of a window that must serve `width` packets: enough blocks of 16 for the width and one more (the window's
 /// ends rarely fall on block boundaries), rounded up to a power of two.
@@ -200,7 +209,8 @@ impl Layout {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
 

@@ -76,9 +76,11 @@ pub mod slots;
 #[cfg(not(loom))]
 pub mod worker;
 
-#[cfg(all(test, loom))]
+#[cfg(test)]
+#[cfg(loom)]
 mod models;
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod region_tests;
 
 pub use counters::{Counter, DropReason};

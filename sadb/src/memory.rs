@@ -99,11 +99,15 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        if let Backing::Heap = self.backing {
-            let words = NonNull::slice_from_raw_parts(self.start, self.len);
-            // SAFETY: `heap` leaked exactly this box, and nobody else frees it; every `Part` keeps an `Arc` of `self`,
-            // so none is left. Test: `a_part_keeps_its_memory`, under Miri.
-            drop(unsafe { Box::from_raw(words.as_ptr()) });
+        match &self.backing {
+            Backing::Heap => {
+                let words = NonNull::slice_from_raw_parts(self.start, self.len);
+                // SAFETY: `heap` leaked exactly this box, and nobody else frees it; every `Part` keeps an `Arc` of
+                // `self`, so none is left. Test: `a_part_keeps_its_memory`, under Miri.
+                drop(unsafe { Box::from_raw(words.as_ptr()) });
+            }
+            #[cfg(not(loom))]
+            Backing::Mapped(_) => {} // unmaps itself
         }
     }
 }
@@ -141,7 +145,8 @@ impl<T: ?Sized> fmt::Debug for Part<T> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
     use crate::sync::{Ordering, Peek};

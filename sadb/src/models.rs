@@ -99,9 +99,9 @@ fn race(shared: &Arc<Shared>, commits: [u64; 2]) -> [Result<(), Replay>; 2] {
 
 #[test]
 fn of_twins_exactly_one_wins() {
-    loom::model(|| {
-        // in the window, at its top, far ahead
-        for sequence in [90, 101, 5000] {
+    // in the window, at its top, far ahead
+    for sequence in [90, 101, 5000] {
+        loom::model(move || {
             let shared = Shared::new(0);
             shared.window().commit(100).unwrap();
             let results = race(&shared, [sequence, sequence]);
@@ -110,8 +110,8 @@ fn of_twins_exactly_one_wins() {
                 "{results:?}"
             );
             assert_eq!(shared.highest.load(Ordering::Relaxed), sequence.max(100));
-        }
-    });
+        });
+    }
 }
 
 #[test]

@@ -43,6 +43,17 @@ impl<const N: usize> Ring<N> {
         })
     }
 
+    /// Entries ever written: the first word of its line.
+    fn head(&self) -> &Word {
+        let [count, ..] = &*self.head;
+        count
+    }
+    /// Entries ever read: the first word of its line.
+    fn tail(&self) -> &Word {
+        let [count, ..] = &*self.tail;
+        count
+    }
+
     /// How many entries wait between these counts.
     fn waiting(&self, head: u64, tail: u64) -> Result<u64, PeerLied> {
         let waiting = head.wrapping_sub(tail);
@@ -80,14 +91,14 @@ impl<const N: usize> Producer<N> {
         capacity: usize,
     ) -> Option<Self> {
         let ring = Ring::new(name, memory, lines, slots, capacity)?;
-        let head = ring.head[0].load(Ordering::Acquire);
+        let head = ring.head().load(Ordering::Acquire);
         Some(Self { ring, head })
     }
 
     /// Writes one entry; its last word becomes the checksum.
     pub(crate) fn push(&mut self, entry: &[u64; N]) -> Result<(), PushError> {
         // Acquire, paired with the reader's Release: slots before `tail` are free.
-        let tail = self.ring.tail[0].load(Ordering::Acquire);
+        let tail = self.ring.tail().load(Ordering::Acquire);
         if self.ring.waiting(self.head, tail)? == self.ring.capacity {
             return Err(PushError::Full { ring: self.ring.name, capacity: self.ring.capacity });
         }
@@ -97,7 +108,7 @@ impl<const N: usize> Producer<N> {
         }
         self.head = self.head.wrapping_add(1);
         // Release, paired with the reader's Acquire: the entry is whole.
-        self.ring.head[0].store(self.head, Ordering::Release);
+        self.ring.head().store(self.head, Ordering::Release);
         Ok(())
     }
 }
@@ -129,14 +140,14 @@ impl<const N: usize> Consumer<N> {
         capacity: usize,
     ) -> Option<Self> {
         let ring = Ring::new(name, memory, lines, slots, capacity)?;
-        let tail = ring.tail[0].load(Ordering::Acquire);
+        let tail = ring.tail().load(Ordering::Acquire);
         Some(Self { ring, tail })
     }
 
     /// Copies the oldest entry out, once, and wipes its slot. What is checked later is the copy.
     pub(crate) fn pop(&mut self) -> Result<Option<Zeroizing<[u64; N]>>, PopError> {
         // Acquire, paired with the writer's Release: entries before `head` are whole.
-        let head = self.ring.head[0].load(Ordering::Acquire);
+        let head = self.ring.head().load(Ordering::Acquire);
         if self.ring.waiting(head, self.tail).map_err(PopError::PeerLied)? == 0 {
             return Ok(None);
         }
@@ -148,7 +159,7 @@ impl<const N: usize> Consumer<N> {
         let expected = seal(&entry, self.tail);
         self.tail = self.tail.wrapping_add(1);
         // Release, paired with the writer's Acquire: copied and wiped, the slot may be filled again.
-        self.ring.tail[0].store(self.tail, Ordering::Release);
+        self.ring.tail().store(self.tail, Ordering::Release);
         let damaged = PopError::Damaged { first: entry.first().copied().unwrap_or_default() };
         if entry.last() == Some(&expected) { Ok(Some(entry)) } else { Err(damaged) }
     }

@@ -276,7 +276,8 @@ impl DataPlane {
     /// Numbers, totals and window of a new SA. `None` when the region has no such place.
     fn reset(&self, index: usize, sa: &Sa) -> Option<()> {
         let (inner, layout) = (self.inner(), &self.inner().layout);
-        let hot: Part<[Word; hot::WORDS]> = inner.shared.array(layout.hot + index * hot::WORDS)?;
+        let part: Part<[Word; hot::WORDS]> = inner.shared.array(layout.hot + index * hot::WORDS)?;
+        let hot: &[Word; hot::WORDS] = &part;
         hot.iter().for_each(|word| word.store(0, Ordering::Relaxed));
         hot[hot::NUMBER].store(sa.initial_sequence, Ordering::Relaxed);
         if sa.direction == Direction::Inbound {

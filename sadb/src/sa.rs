@@ -225,7 +225,8 @@ pub fn spi_for(slot: u32, random: u32) -> Option<u32> {
     Some(high << SPI_RANDOM_BITS | random & ((1 << SPI_RANDOM_BITS) - 1))
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 pub(crate) mod tests {
     use super::*;
 

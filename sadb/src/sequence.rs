@@ -36,7 +36,8 @@ pub(crate) fn reserve(number: &Word, n: u32, limit: u64) -> Result<u64, Exhauste
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
 

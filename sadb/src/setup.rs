@@ -146,7 +146,8 @@ impl Setup {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 pub(crate) mod tests {
     use super::*;
 

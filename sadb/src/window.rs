@@ -160,7 +160,8 @@ fn mark(word: &Word, block: u64, bit: u64) -> Result<(), Replay> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
     use crate::layout::window_words;
