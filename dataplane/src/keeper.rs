@@ -8,7 +8,7 @@
 use crate::bell::Bell;
 use crate::mirror::{Mirror, View};
 use crate::news::News;
-use crate::ports::{PortError, Ports};
+use crate::ports::{PortError, Ports, Row};
 use crate::routes::{KernelRoutes, Prefix, Wanted, prefixes, protected};
 use crate::seat::Seat;
 use crate::spd::Spd;
@@ -144,7 +144,7 @@ impl Keeper {
     ///
     /// # Errors
     /// An interface that cannot be used and will not cure itself.
-    pub fn open(&mut self) -> Result<Vec<Vec<Box<dyn xsk::Port>>>, (sadb::Name, PortError)> {
+    pub fn open(&mut self) -> Result<Vec<Row>, (sadb::Name, PortError)> {
         let rows = self.ports.open(&self.view.interfaces)?;
         self.ports.publish(&self.shared.region, &self.view.interfaces, &self.seats);
         Ok(rows)

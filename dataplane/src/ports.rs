@@ -112,7 +112,7 @@ struct Entry {
 }
 
 /// A port for each worker, of one interface.
-type Row = Vec<Box<dyn Port>>;
+pub type Row = Vec<Box<dyn Port>>;
 
 /// All interfaces of the setup.
 pub struct Ports {

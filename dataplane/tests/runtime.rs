@@ -72,6 +72,52 @@ fn traffic_crosses_and_survives_the_death_of_either_process() {
 }
 
 #[test]
+fn control_may_die_without_a_packet_lost() {
+    let lab = Lab::new("ctl");
+    let [mut a, mut b] = lab.gateways();
+    a.install(Side::A);
+    b.install(Side::B);
+    lab.ping("la", "10.2.0.2");
+    let load = lab.load("la", "10.2.0.2");
+    for _ in 0..10 {
+        let before = a.sequence();
+        a.drop_control();
+        a.connect();
+        eventually("traffic goes on", || a.sequence() > before + 20);
+    }
+    let (sent, received) = load.stop();
+    assert!(sent > 200 && received + 1 >= sent, "{received} of {sent}: one may be on its way");
+    a.stop();
+    b.stop();
+}
+
+#[test]
+fn no_number_is_used_twice_however_often_the_data_plane_is_killed() {
+    let lab = Lab::new("kill");
+    let [mut a, mut b] = lab.gateways();
+    a.install(Side::A);
+    b.install(Side::B);
+    lab.ping("la", "10.2.0.2");
+    let esp = Sniffer::start(&lab, "esp and src 192.0.2.1");
+    let load = lab.load("la", "10.2.0.2");
+    for _ in 0..5 {
+        let before = a.sequence();
+        eventually("traffic goes on", || a.sequence() > before + 30);
+        a.kill();
+        a.spawn();
+        a.connect();
+    }
+    lab.ping("la", "10.2.0.2");
+    let (sent, received) = load.stop();
+    assert!(received > 100 && received < sent, "{received} of {sent}");
+    let numbers: Vec<_> = esp.stop().iter().map(|line| lab::sequence_number(line)).collect();
+    assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "upward only: {numbers:?}");
+    assert!(b.region().sas().all(|sa| sa.replay_duplicate == 0));
+    a.stop();
+    b.stop();
+}
+
+#[test]
 fn a_tunnel_for_everything_leaves_ike_and_the_lan_alone() {
     let lab = Lab::new("full");
     let [mut a, mut b] = lab.gateways();

@@ -188,6 +188,14 @@ impl Lab {
         ping.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
     }
 
+    /// Echoes every few milliseconds until stopped.
+    pub fn load(&self, from: &str, to: &str) -> Load {
+        let ns = self.ns(from);
+        let mut ping = Command::new("ip");
+        ping.args(["netns", "exec", &ns, "ping", "-n", "-q", "-i0.003", "-s600", to]);
+        Load(ping.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap())
+    }
+
     /// `octets` each way over one connection, compared.
     pub fn tcp(&self, client: &str, server: &str, to: &str, octets: usize) {
         let data: Vec<u8> = (0..octets).map(|n| (n * 7 + n / 251) as u8).collect();
@@ -249,6 +257,23 @@ impl Drop for Lab {
         for role in ["la", "ga", "ob", "gb", "lb"] {
             let _ = Command::new("ip").args(["netns", "del", &self.ns(role)]).status();
         }
+    }
+}
+
+/// A ping in the background.
+pub struct Load(Child);
+
+impl Load {
+    /// Sent and received.
+    pub fn stop(mut self) -> (u64, u64) {
+        let pid = rustix::process::Pid::from_child(&self.0);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        let mut text = String::new();
+        self.0.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+        self.0.wait().unwrap();
+        let line = text.lines().find(|line| line.contains("packets transmitted")).unwrap();
+        let mut numbers = line.split(", ").map(|part| part.split(' ').next().unwrap().parse().unwrap());
+        (numbers.next().unwrap(), numbers.next().unwrap())
     }
 }
 
