@@ -19,7 +19,16 @@ pub(crate) struct Via {
 }
 
 /// The way to `destination`, if it leads out of a port.
-pub(crate) fn via(turn: &Turn<'_>, destination: IpAddr) -> Result<Via, DropReason> {
+pub(crate) fn via(turn: &mut Turn<'_>, destination: IpAddr) -> Result<Via, DropReason> {
+    if let Some(via) = turn.desk.hops.recall(destination) {
+        return Ok(via);
+    }
+    let via = look_up(turn, destination)?;
+    turn.desk.hops.remember(destination, via);
+    Ok(via)
+}
+
+fn look_up(turn: &Turn<'_>, destination: IpAddr) -> Result<Via, DropReason> {
     match turn.tables.fib.lookup(destination) {
         Hop::Via { interface, next, mac, mtu } => Ok(Via { interface, next, mac, mtu }),
         Hop::Foreign { .. } => Err(DropReason::InterfaceDown),
@@ -53,7 +62,7 @@ fn local(turn: &mut Turn<'_>, plain: Plain) {
     if plain.origin == Origin::Tunnel && (ip.protocol == IpProtocol::ESP || encap) {
         return turn.drop(plain.frame, DropReason::Nested);
     }
-    turn.to_kernel(plain.frame);
+    turn.hand_to_kernel(plain.frame);
 }
 
 pub(crate) fn is_outside(turn: &Turn<'_>, interface: usize) -> bool {

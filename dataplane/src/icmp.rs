@@ -39,7 +39,7 @@ fn answer(turn: &mut Turn<'_>, about: &Plain, error: Error) -> Option<()> {
         return None;
     }
     let source = source(turn, about)?;
-    if !turn.desk.limits.icmp(turn.now) {
+    if !turn.desk.limits.may_answer(turn.now) {
         return None;
     }
     let mut frame = turn.desk.pool.take()?;
@@ -47,6 +47,7 @@ fn answer(turn: &mut Turn<'_>, about: &Plain, error: Error) -> Option<()> {
         turn.desk.pool.put(frame);
         return None;
     }
+    turn.desk.limits.answered();
     go(turn, frame, about.origin)
 }
 
@@ -104,7 +105,7 @@ fn is_protected(turn: &Turn<'_>, local: IpAddr, about: &Summary) -> bool {
 fn go(turn: &mut Turn<'_>, frame: Frame, origin: Origin) -> Option<()> {
     let (frame, ip) = link::bare(turn, frame)?;
     match origin {
-        Origin::Kernel => turn.to_kernel(frame),
+        Origin::Kernel => turn.hand_to_kernel(frame),
         Origin::Tunnel | Origin::Outside => {
             turn.desk.transit.push(Plain { frame, ip, origin: Origin::Ours });
         }

@@ -32,9 +32,9 @@ enum Arrival {
 pub(crate) fn from_outside(turn: &mut Turn<'_>, arrived: &mut Vec<Frame>) {
     let mut sealed = Batch::new();
     for frame in arrived.drain(..) {
-        match link::arrive(turn, frame).and_then(|(frame, ip)| whole(turn, frame, ip)) {
-            Some((frame, ip)) => sealed.extend(sort(turn, frame, ip)),
-            None => {}
+        let arrived = link::arrive(turn, frame);
+        if let Some((frame, ip)) = arrived.and_then(|(frame, ip)| whole(turn, frame, ip)) {
+            sealed.extend(sort(turn, frame, ip));
         }
     }
     open::flush(turn, &mut sealed);
@@ -51,7 +51,8 @@ fn whole(turn: &mut Turn<'_>, frame: Frame, ip: Summary) -> Option<(Frame, Summa
             turn.count(Counter::Reassembled);
             link::bare(turn, frame)
         }
-        Outcome::Bad(frame, why) => {
+        Outcome::Bad(frame, why, others) => {
+            turn.desk.counters.count_many(why, others);
             turn.drop(frame, why);
             None
         }
@@ -66,7 +67,7 @@ fn sort<'t>(turn: &mut Turn<'t>, frame: Frame, ip: Summary) -> Option<open::Seal
             turn.count(Counter::Keepalives);
             turn.desk.pool.put(frame);
         }
-        Arrival::Ike(frame) => turn.to_kernel(frame),
+        Arrival::Ike(frame) => turn.hand_to_kernel(frame),
         Arrival::Plain(plain) => plaintext(turn, plain),
         Arrival::Bad(frame, why) => turn.drop(frame, why),
     }

@@ -10,6 +10,7 @@
 mod forward;
 mod fragment;
 mod handoff;
+mod hops;
 mod icmp;
 mod inbound;
 mod inner;

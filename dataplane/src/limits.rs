@@ -55,13 +55,16 @@ impl Limits {
     }
 
     /// Whether one more ICMP error may be sent (RFC 1812 §4.3.2.8, RFC 4443 §2.4(f)).
-    pub fn icmp(&mut self, now: Duration) -> bool {
+    pub fn may_answer(&mut self, now: Duration) -> bool {
         let since = now.saturating_sub(self.icmp_at).as_secs_f64();
         self.icmp_at = now;
         self.icmp_tokens = (self.icmp_tokens + since * ICMP_RATE).min(ICMP_BURST);
-        let allowed = self.icmp_tokens >= 1.0;
-        self.icmp_tokens -= if allowed { 1.0 } else { 0.0 };
-        allowed
+        self.icmp_tokens >= 1.0
+    }
+
+    /// One was sent.
+    pub fn answered(&mut self) {
+        self.icmp_tokens -= 1.0;
     }
 }
 
@@ -94,9 +97,15 @@ mod tests {
     fn icmp_errors_come_in_a_burst_and_then_at_the_rate() {
         let mut limits = Limits::new();
         let start = Duration::from_secs(100);
-        let burst = (0..1000).filter(|_| limits.icmp(start)).count();
-        assert_eq!(burst, 50);
+        let mut answer = |now| {
+            let may = limits.may_answer(now);
+            if may {
+                limits.answered();
+            }
+            may
+        };
+        assert_eq!((0..1000).filter(|_| answer(start)).count(), 50);
         let later = start + Duration::from_millis(10);
-        assert_eq!((0..1000).filter(|_| limits.icmp(later)).count(), 10);
+        assert_eq!((0..1000).filter(|_| answer(later)).count(), 10);
     }
 }

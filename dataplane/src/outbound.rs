@@ -58,7 +58,7 @@ fn inside(turn: &mut Turn<'_>, port: usize, frame: Frame) -> Option<Plain> {
     let (mut frame, ip) = link::arrive(turn, frame)?;
     complete(turn, port, &mut frame);
     if turn.tables.locals.contains(ip.destination) {
-        turn.to_kernel(frame);
+        turn.hand_to_kernel(frame);
         return None;
     }
     if martian::address(ip.destination) || turn.tables.locals.is_broadcast(ip.destination) {

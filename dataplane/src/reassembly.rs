@@ -21,8 +21,8 @@ pub(crate) enum Outcome {
     Kept,
     /// It was the last that was missing: an IP packet without a link header.
     Whole(Frame),
-    /// It and perhaps its packet are given up.
-    Bad(Frame, DropReason),
+    /// It is lost, and so many fragments of its packet that came before with it.
+    Bad(Frame, DropReason, u64),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,13 +66,13 @@ pub(crate) struct Reassembly {
     slots: Vec<Slot>,
     room: usize,
     patience: Duration,
-    /// Fragments that were given up with their packet, not counted yet.
-    pub given_up: u64,
+    /// Fragments of packets that took too long or made room, not counted yet.
+    late: u64,
 }
 
 impl Reassembly {
     pub fn new(room: usize, patience: Duration) -> Self {
-        Self { slots: Vec::with_capacity(room), room, patience, given_up: 0 }
+        Self { slots: Vec::with_capacity(room), room, patience, late: 0 }
     }
 
     /// Frames held.
@@ -83,11 +83,11 @@ impl Reassembly {
     /// Takes in a fragment; `frame` starts with its IP header.
     pub fn add(&mut self, frame: Frame, ip: &Summary, now: Duration, pool: &mut Pool) -> Outcome {
         let Some(part) = part(&frame, ip) else {
-            return Outcome::Bad(frame, DropReason::MalformedExtension);
+            return Outcome::Bad(frame, DropReason::MalformedExtension, 0);
         };
         let at = match self.open(ip, part.at.id, now, pool) {
             Ok(at) => at,
-            Err(why) => return Outcome::Bad(frame, why),
+            Err(why) => return Outcome::Bad(frame, why, 0),
         };
         let taken = self.slots.get_mut(at).map(|slot| slot.take(&part, ip.tos));
         match taken {
@@ -95,11 +95,8 @@ impl Reassembly {
                 pool.put(frame);
                 self.finish(at)
             }
-            Some(Err(why)) => {
-                self.give_up(at, pool);
-                Outcome::Bad(frame, why)
-            }
-            None => Outcome::Bad(frame, DropReason::FragmentTimeout),
+            Some(Err(why)) => Outcome::Bad(frame, why, self.give_up(at, pool)),
+            None => Outcome::Bad(frame, DropReason::FragmentTimeout, 0),
         }
     }
 
@@ -108,7 +105,7 @@ impl Reassembly {
         while let Some(at) = self.slots.iter().position(|slot| slot.until <= now) {
             self.close(at, pool);
         }
-        core::mem::take(&mut self.given_up)
+        core::mem::take(&mut self.late)
     }
 
     fn open(
@@ -147,26 +144,25 @@ impl Reassembly {
         let Some(mut frame) = frame else { return Outcome::Kept };
         let ecn = match congestion(ecn) {
             Ok(ecn) => ecn,
-            Err(why) => return Outcome::Bad(frame, why),
+            Err(why) => return Outcome::Bad(frame, why, 0),
         };
         match behead(&mut frame, &header, ecn) {
             Some(()) => Outcome::Whole(frame),
-            None => Outcome::Bad(frame, DropReason::NoRoom),
+            None => Outcome::Bad(frame, DropReason::NoRoom, 0),
         }
     }
 
-    /// Keeps the slot, so that the rest of this packet is refused too.
-    fn give_up(&mut self, at: usize, pool: &mut Pool) {
-        if let Some(slot) = self.slots.get_mut(at)
-            && let Some(frame) = slot.frame.take()
-        {
-            self.given_up += core::mem::take(&mut slot.fragments);
+    /// Keeps the slot, so that the rest of this packet is refused too. Returns how many fragments it had.
+    fn give_up(&mut self, at: usize, pool: &mut Pool) -> u64 {
+        let Some(slot) = self.slots.get_mut(at) else { return 0 };
+        if let Some(frame) = slot.frame.take() {
             pool.put(frame);
         }
+        core::mem::take(&mut slot.fragments)
     }
 
     fn close(&mut self, at: usize, pool: &mut Pool) {
-        self.give_up(at, pool);
+        self.late += self.give_up(at, pool);
         self.slots.swap_remove(at);
     }
 }

@@ -1,4 +1,5 @@
 //! What one turn of a worker has at hand: the tables as they stood when it began, and the worker's own things.
+use crate::hops::Hops;
 use crate::limits::Limits;
 use crate::neighbours::Waiting;
 use crate::notice::Notice;
@@ -28,6 +29,7 @@ pub(crate) struct Desk {
     pub kernel: Option<usize>,
     /// Out of a tunnel, or of our making, and on the way into a tunnel.
     pub transit: Vec<Plain>,
+    pub hops: Hops,
     pub waiting: Waiting,
     pub reassembly: Reassembly,
     pub limits: Limits,
@@ -89,7 +91,7 @@ impl Turn<'_> {
     }
 
     /// To the gateway's own kernel, through the TUN device.
-    pub fn to_kernel(&mut self, frame: Frame) {
+    pub fn hand_to_kernel(&mut self, frame: Frame) {
         let Some(port) = self.desk.kernel else {
             return self.drop(frame, DropReason::KernelFull);
         };

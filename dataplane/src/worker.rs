@@ -1,4 +1,5 @@
 //! One worker: one core, its ports, and the walk.
+use crate::hops::Hops;
 use crate::limits::Limits;
 use crate::neighbours::{self, Waiting};
 use crate::reassembly::Reassembly;
@@ -76,6 +77,7 @@ impl Worker {
             queues: ports.iter().map(|_| Vec::with_capacity(BATCH)).collect(),
             kernel: ports.iter().position(|(role, _)| *role == PortRole::Kernel),
             transit: Vec::with_capacity(BATCH),
+            hops: Hops::new(),
             waiting: Waiting::new(),
             reassembly: Reassembly::new(config.reassembly_slots, config.reassembly_timeout),
             limits: Limits::new(),
@@ -93,6 +95,7 @@ impl Worker {
     pub fn turn(&mut self, now: Duration) -> bool {
         let Self { ports, shared, desk, arrived, .. } = self;
         let (tables, sad) = (shared.tables.load(), shared.sad.pin());
+        desk.hops.keep_for(tables.generation);
         let mut turn = Turn { now, tables: &tables, sad: &sad, shared, desk };
         let mut moved = 0;
         for (index, (role, port)) in ports.iter_mut().enumerate() {

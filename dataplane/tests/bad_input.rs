@@ -1,4 +1,5 @@
 //! What is wrong with a packet decides under which name it is lost, and nothing of the SA moves.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // a test may
 mod common;
 use common::*;
 use dataplane::Notice;
@@ -51,8 +52,16 @@ fn outer_headers_that_lie_are_named() {
         ("checksum", sum, DropReason::MalformedIp),
         ("version 5", outer(&good, |ip| ip[0] = 0x55), DropReason::MalformedIp),
         ("IHL 4", outer(&good, |ip| ip[0] = 0x44), DropReason::MalformedIp),
-        ("total length beyond the frame", outer(&good, |ip| ip[2..4].copy_from_slice(&(total + 1).to_be_bytes())), DropReason::MalformedIp),
-        ("total length below the header", outer(&good, |ip| ip[2..4].copy_from_slice(&[0, 19])), DropReason::MalformedIp),
+        (
+            "total length beyond the frame",
+            outer(&good, |ip| ip[2..4].copy_from_slice(&(total + 1).to_be_bytes())),
+            DropReason::MalformedIp,
+        ),
+        (
+            "total length below the header",
+            outer(&good, |ip| ip[2..4].copy_from_slice(&[0, 19])),
+            DropReason::MalformedIp,
+        ),
         ("no ESP header", outer(&good, |ip| ip[2..4].copy_from_slice(&[0, 27])), DropReason::Runt),
     ];
     for (what, frame, why) in cases {
@@ -85,9 +94,11 @@ fn every_length_of_esp_is_a_runt_or_a_forgery() {
         let peer = Peer::new(agreement, End::A);
         let least = 8 + suite.iv_len() + suite.icv_len() + 2;
         for len in 8..200usize {
-            let mut packet = esp::Header { spi: Agreement::spi(End::A), sequence: 5 }.emit().to_vec();
+            let mut packet =
+                esp::Header { spi: Agreement::spi(End::A), sequence: 5 }.emit().to_vec();
             packet.resize(len, 0xa5);
-            let whole = len >= least && (len - 8 - suite.iv_len() - suite.icv_len()) % suite.block() == 0;
+            let whole =
+                len >= least && (len - 8 - suite.iv_len() - suite.icv_len()) % suite.block() == 0;
             let why = if whole { DropReason::BadIcv } else { DropReason::Runt };
             assert_eq!(b.loses(OUTSIDE, &ethernet(&peer.outer(&packet, 0))), why, "{suite} {len}");
         }
@@ -112,7 +123,9 @@ fn spis_are_judged_before_anything_else() {
     }
     let audit = b.notices();
     assert_eq!(audit.len(), 1, "one a second: {audit:?}");
-    assert!(matches!(audit[0], Notice::Audit { reason: DropReason::NoSa, source, .. } if source == End::A.outer(false)));
+    assert!(
+        matches!(audit[0], Notice::Audit { reason: DropReason::NoSa, source, .. } if source == End::A.outer(false))
+    );
 }
 
 #[test]
@@ -128,7 +141,11 @@ fn the_right_spi_from_the_wrong_place_is_refused() {
         let agreed = Agreement { outer_v6: mine.0, udp: mine.1, ..Agreement::usual() };
         let used = Agreement { outer_v6: theirs.0, udp: theirs.1, ..Agreement::usual() };
         let mut b = agreed.gateway(End::B);
-        assert_eq!(b.loses(OUTSIDE, &sealed(&Peer::new(used, End::A), 1)), why, "{mine:?} {theirs:?}");
+        assert_eq!(
+            b.loses(OUTSIDE, &sealed(&Peer::new(used, End::A), 1)),
+            why,
+            "{mine:?} {theirs:?}"
+        );
         assert_eq!(highest(&b), 0);
     }
     let (mut b, peer) = gateway();
@@ -168,7 +185,11 @@ fn datagrams_on_the_encapsulation_port_are_told_apart() {
     assert!(out.iter().all(Vec::is_empty));
     assert_eq!(b.counted(Counter::Keepalives), 1);
     for bad in [&[0xfe][..], &[], &[1, 2, 3], &[1, 2, 3, 4, 5, 6, 7]] {
-        assert_eq!(b.loses(OUTSIDE, &ethernet(&send(4500, bad))), DropReason::MalformedEncap, "{bad:?}");
+        assert_eq!(
+            b.loses(OUTSIDE, &ethernet(&send(4500, bad))),
+            DropReason::MalformedEncap,
+            "{bad:?}"
+        );
     }
     let ike = send(4500, &[0, 0, 0, 0, 9, 9, 9]);
     assert_eq!(b.pass(OUTSIDE, &ethernet(&ike), KERNEL), ike);
@@ -250,7 +271,11 @@ fn a_flipped_bit_anywhere_behind_the_spi_is_a_bad_icv_and_changes_nothing() {
             for bit in 0..8 {
                 let mut bad = good.clone();
                 bad[at] ^= 1 << bit;
-                assert_eq!(b.loses(OUTSIDE, &bad), DropReason::BadIcv, "{suite} octet {at} bit {bit}");
+                assert_eq!(
+                    b.loses(OUTSIDE, &bad),
+                    DropReason::BadIcv,
+                    "{suite} octet {at} bit {bit}"
+                );
             }
         }
         assert_eq!(highest(&b), 0);
@@ -266,8 +291,22 @@ fn trailers_of_a_malicious_peer_are_named() {
     let mut beyond = body(&[1, 2], 4);
     let at = beyond.len() - 2;
     let cases = [
-        ("pad length beyond", { beyond[at] = 200; beyond.clone() }, DropReason::BadPadLength),
-        ("pad length one beyond", { beyond[at] = (at + 1) as u8; beyond.clone() }, DropReason::BadPadLength),
+        (
+            "pad length beyond",
+            {
+                beyond[at] = 200;
+                beyond.clone()
+            },
+            DropReason::BadPadLength,
+        ),
+        (
+            "pad length one beyond",
+            {
+                beyond[at] = (at + 1) as u8;
+                beyond.clone()
+            },
+            DropReason::BadPadLength,
+        ),
         ("padding of zeros", body(&[0, 0], 4), DropReason::BadPadding),
         ("padding backwards", body(&[2, 1], 4), DropReason::BadPadding),
         ("dummy", body(&[1, 2], 59), DropReason::Dummy),
@@ -312,7 +351,14 @@ fn inner_packets_that_lie_are_malformed() {
     sum[10] ^= 0x80;
     let mut six = udp_packet(End::A, true, 40);
     six[5] += 1;
-    let long_chain = ip_packet(End::A.host(true), End::B.host(true), IpProtocol::HOPOPTS, 0, 9, &[60, 0, 1, 4, 0, 0, 0, 0].repeat(20));
+    let long_chain = ip_packet(
+        End::A.host(true),
+        End::B.host(true),
+        IpProtocol::HOPOPTS,
+        0,
+        9,
+        &[60, 0, 1, 4, 0, 0, 0, 0].repeat(20),
+    );
     let cases = [
         ("longer than it is", change(3, 200)),
         ("shorter than its header", change(3, 19)),
@@ -324,7 +370,11 @@ fn inner_packets_that_lie_are_malformed() {
         ("20 octets of nothing", vec![0x40; 20]),
     ];
     for (sequence, (what, inner)) in (1..).zip(cases) {
-        assert_eq!(b.loses(OUTSIDE, &peer.frame(sequence, &inner)), DropReason::MalformedInner, "{what}");
+        assert_eq!(
+            b.loses(OUTSIDE, &peer.frame(sequence, &inner)),
+            DropReason::MalformedInner,
+            "{what}"
+        );
     }
 }
 
@@ -342,14 +392,27 @@ fn martians_do_not_come_out_of_tunnels() {
     let (there, here) = (End::A.host(false), End::B.host(false));
     let (there6, here6) = (End::A.host(true), End::B.host(true));
     let cases = [
-        (ip("127.0.0.1"), here), (there, ip("127.0.0.1")), (ip("0.0.0.0"), here), (there, ip("224.0.0.5")),
-        (there, ip("255.255.255.255")), (there, ip("10.2.255.255")), (ip("169.254.1.1"), here),
-        (End::B.inside(false), here), (End::B.outer(false), here),
-        (ip("::1"), here6), (there6, ip("ff02::1")), (there6, ip("fe80::1")), (ip("::ffff:10.1.0.5"), here6),
+        (ip("127.0.0.1"), here),
+        (there, ip("127.0.0.1")),
+        (ip("0.0.0.0"), here),
+        (there, ip("224.0.0.5")),
+        (there, ip("255.255.255.255")),
+        (there, ip("10.2.255.255")),
+        (ip("169.254.1.1"), here),
+        (End::B.inside(false), here),
+        (End::B.outer(false), here),
+        (ip("::1"), here6),
+        (there6, ip("ff02::1")),
+        (there6, ip("fe80::1")),
+        (ip("::ffff:10.1.0.5"), here6),
     ];
     for (sequence, (source, destination)) in (1..).zip(cases) {
         let inner = udp_between(source, destination, 1, 2, 8);
-        assert_eq!(b.loses(OUTSIDE, &peer.frame(sequence, &inner)), DropReason::Martian, "{source} {destination}");
+        assert_eq!(
+            b.loses(OUTSIDE, &peer.frame(sequence, &inner)),
+            DropReason::Martian,
+            "{source} {destination}"
+        );
     }
 }
 

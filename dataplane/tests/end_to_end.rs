@@ -1,4 +1,5 @@
 //! Two gateways back to back: what goes in on one inside comes out on the other, and the wire between carries ESP.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // a test may
 mod common;
 use common::*;
 use wire::iana::IpProtocol;
@@ -35,7 +36,8 @@ fn check_wire(agreement: &Agreement, from: End, frame: &[u8], inner: &[u8], numb
     let header = esp::Esp::parse(esp).unwrap();
     assert_eq!((header.spi(), header.sequence()), (Agreement::spi(from), number));
     let hidden = !matches!(agreement.suite, crypto::Suite::Null(_));
-    let readable = inner.len() > 60 && esp.windows(32).any(|window| inner.windows(32).any(|w| w == window));
+    let readable =
+        inner.len() > 60 && esp.windows(32).any(|window| inner.windows(32).any(|w| w == window));
     assert_eq!(readable, !hidden && inner.len() > 60, "{agreement:?}");
 }
 

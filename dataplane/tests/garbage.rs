@@ -1,4 +1,5 @@
 //! Whatever comes in by any port: nothing panics, and no frame is lost or doubled.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // a test may
 mod common;
 use common::*;
 use proptest::prelude::*;
@@ -12,7 +13,11 @@ fn seeds() -> Vec<Vec<u8>> {
         for v6 in [false, true] {
             seeds.push(peer.frame(1, &udp_packet(End::A, v6, 60)));
             let whole = peer.frame(2, &udp_packet(End::A, v6, 600));
-            let pieces = if outer_v6 { cut_v6(below(&whole), &[304]) } else { cut_v4(below(&whole), &[304]) };
+            let pieces = if outer_v6 {
+                cut_v6(below(&whole), &[304])
+            } else {
+                cut_v4(below(&whole), &[304])
+            };
             seeds.extend(pieces.iter().map(|piece| ethernet(piece)));
         }
     }

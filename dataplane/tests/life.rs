@@ -1,4 +1,5 @@
 //! Lifetimes, numbers that run out, neighbours that do not answer, and packets that change hands.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // a test may
 mod common;
 use common::*;
 use core::time::Duration;
@@ -35,7 +36,11 @@ fn numbers_stop_at_their_limit_and_never_start_again() {
     }
     let told = a.notices();
     let spi = Agreement::spi(End::A);
-    assert_eq!(told.iter().filter(|notice| **notice == expire(spi, 7, true)).count(), 1, "{told:?}");
+    assert_eq!(
+        told.iter().filter(|notice| **notice == expire(spi, 7, true)).count(),
+        1,
+        "{told:?}"
+    );
 }
 
 #[test]
@@ -45,13 +50,20 @@ fn a_packet_lifetime_warns_once_ends_once_and_is_exact() {
     Agreement::usual().install(&mut a, |sa| sa.lifetime = lifetime);
     let spi = Agreement::spi(End::A);
     let mut sent = 0;
-    for (packets, notices) in [(3, vec![]), (2, vec![expire(spi, 7, false)]), (1, vec![]), (5, vec![expire(spi, 7, true)]), (1, vec![])] {
+    for (packets, notices) in [
+        (3, vec![]),
+        (2, vec![expire(spi, 7, false)]),
+        (1, vec![]),
+        (5, vec![expire(spi, 7, true)]),
+        (1, vec![]),
+    ] {
         for _ in 0..packets {
             assert!(a.wire(INSIDE).inject(&ethernet(&udp_packet(End::A, false, 9))));
         }
         a.turn();
         sent += a.drain(OUTSIDE).len();
-        let told: Vec<_> = a.notices().into_iter().filter(|n| matches!(n, Notice::Expire { .. })).collect();
+        let told: Vec<_> =
+            a.notices().into_iter().filter(|n| matches!(n, Notice::Expire { .. })).collect();
         assert_eq!(told, notices, "after {packets} more");
     }
     assert_eq!(sent, 7);
@@ -274,5 +286,8 @@ fn an_sa_is_changed_in_place_and_removed_without_a_trace() {
     assert_eq!(a.shared.sad.delete(7, other.spi), Err(Refusal::NoSuchSa));
     assert_eq!(a.shared.sad.flush().len(), 2);
     assert_eq!(a.loses(INSIDE, &packet), DropReason::NoOutboundSa);
-    assert_eq!(a.loses(OUTSIDE, &Peer::new(agreement, End::B).frame(1, &udp_packet(End::B, false, 9))), DropReason::NoSa);
+    assert_eq!(
+        a.loses(OUTSIDE, &Peer::new(agreement, End::B).frame(1, &udp_packet(End::B, false, 9))),
+        DropReason::NoSa
+    );
 }

@@ -1,4 +1,5 @@
 //! ECN, DSCP and TTL through the whole walk.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // a test may
 mod common;
 use common::*;
 use sadb::sa::Dscp;
@@ -51,7 +52,11 @@ fn ecn_comes_out_of_the_tunnel_as_rfc_6040_figure_4_says() {
                 assert_eq!(tos(&sealed) & 3, inner, "normal mode copies (RFC 6040 §4.1)");
                 let marked = ethernet(&with_tos(below(&sealed).to_vec(), 0x20 | outer));
                 match expected {
-                    Some(ecn) => assert_eq!(tos(&b.pass(OUTSIDE, &marked, INSIDE)), 0x20 | ecn, "{inner} {outer}"),
+                    Some(ecn) => assert_eq!(
+                        tos(&b.pass(OUTSIDE, &marked, INSIDE)),
+                        0x20 | ecn,
+                        "{inner} {outer}"
+                    ),
                     None => assert_eq!(b.loses(OUTSIDE, &marked), DropReason::EcnIllegal),
                 }
             }
@@ -72,7 +77,9 @@ fn compatibility_mode_sends_not_ect() {
 #[test]
 fn dscp_goes_where_the_sa_says() {
     // (rule, outer DSCP of inner 8, inner DSCP of inner 8 under outer 40)
-    for (rule, out, back) in [(Dscp::Out, 8, 8), (Dscp::Copy, 8, 40), (Dscp::No, 0, 8), (Dscp::In, 0, 40)] {
+    for (rule, out, back) in
+        [(Dscp::Out, 8, 8), (Dscp::Copy, 8, 40), (Dscp::No, 0, 8), (Dscp::In, 0, 40)]
+    {
         let agreement = Agreement::usual();
         let (mut a, mut b) = (Gateway::new(End::A), Gateway::new(End::B));
         agreement.install(&mut a, |sa| sa.dscp = rule);
@@ -120,7 +127,8 @@ fn the_last_hop_behind_the_tunnel_is_answered_through_the_tunnel() {
 fn errors_are_not_answered_with_errors_and_their_number_is_bounded() {
     let mut a = Agreement::usual().gateway(End::A);
     let (src, dst) = (End::A.host(false), End::B.host(false));
-    let unreachable = ip_packet(src, dst, wire::iana::IpProtocol::ICMP, 0, 1, &[3, 1, 0xfc, 0xfe, 0, 0, 0, 0]);
+    let unreachable =
+        ip_packet(src, dst, wire::iana::IpProtocol::ICMP, 0, 1, &[3, 1, 0xfc, 0xfe, 0, 0, 0, 0]);
     assert_eq!(a.loses(INSIDE, &ethernet(&unreachable)), DropReason::TtlExceeded);
     assert_eq!(a.counted(Counter::TimeExceededSent), 0);
     let dying = ethernet(&with_ttl(udp_packet(End::A, false, 40), 1));

@@ -1,4 +1,5 @@
 //! What policy lets out, in and by.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // a test may
 mod common;
 use common::*;
 use dataplane::Notice;
@@ -38,8 +39,16 @@ fn inner_packets_must_be_inside_the_selectors() {
         ("other local port", tcp(1000, 80), Some(DropReason::BadSelector)),
         ("ports turned around", tcp(443, 1000), Some(DropReason::BadSelector)),
         ("other protocol", udp_between(there, here, 1000, 443, 20), Some(DropReason::BadSelector)),
-        ("other source", udp_between(ip("10.3.0.5"), here, 1000, 443, 20), Some(DropReason::BadSelector)),
-        ("other destination", udp_between(there, ip("10.3.0.5"), 1000, 443, 20), Some(DropReason::BadSelector)),
+        (
+            "other source",
+            udp_between(ip("10.3.0.5"), here, 1000, 443, 20),
+            Some(DropReason::BadSelector),
+        ),
+        (
+            "other destination",
+            udp_between(there, ip("10.3.0.5"), 1000, 443, 20),
+            Some(DropReason::BadSelector),
+        ),
         ("other family", udp_packet(End::A, true, 20), Some(DropReason::BadSelector)),
         ("addresses turned around", udp_packet(End::B, false, 20), Some(DropReason::BadSelector)),
         ("first fragment shows its ports", fragments[0].clone(), None),
@@ -48,7 +57,9 @@ fn inner_packets_must_be_inside_the_selectors() {
     for (sequence, (what, inner, lost)) in (1..).zip(cases) {
         let frame = peer.frame(sequence, &inner);
         match lost {
-            None => assert_eq!(below(&b.pass(OUTSIDE, &frame, INSIDE)), forwarded(inner, 1), "{what}"),
+            None => {
+                assert_eq!(below(&b.pass(OUTSIDE, &frame, INSIDE)), forwarded(inner, 1), "{what}")
+            }
             Some(why) => assert_eq!(b.loses(OUTSIDE, &frame), why, "{what}"),
         }
     }
@@ -62,8 +73,13 @@ fn inner_packets_must_be_inside_the_selectors() {
 fn another_tunnels_packets_are_not_this_ones() {
     let agreement = Agreement::usual();
     let (mut b, peer) = (agreement.gateway(End::B), Peer::new(agreement, End::A));
-    b.tables(|world| world.policies.iter_mut().for_each(|p| p.verdict = Verdict::Protect { tunnel: 4 }));
-    assert_eq!(b.loses(OUTSIDE, &peer.frame(1, &udp_packet(End::A, false, 9))), DropReason::BadSelector);
+    b.tables(|world| {
+        world.policies.iter_mut().for_each(|p| p.verdict = Verdict::Protect { tunnel: 4 })
+    });
+    assert_eq!(
+        b.loses(OUTSIDE, &peer.frame(1, &udp_packet(End::A, false, 9))),
+        DropReason::BadSelector
+    );
 }
 
 #[test]
@@ -72,9 +88,14 @@ fn a_discard_before_the_tunnels_entry_holds_for_what_comes_out_of_the_tunnel() {
     let (mut b, peer) = (agreement.gateway(End::B), Peer::new(agreement, End::A));
     b.tables(|world| {
         let host = range("10.2.0.5", "10.2.0.5");
-        world.policies.insert(0, policy(selector(host, range("10.1.0.0", "10.1.0.255")), Verdict::Discard));
+        world
+            .policies
+            .insert(0, policy(selector(host, range("10.1.0.0", "10.1.0.255")), Verdict::Discard));
     });
-    assert_eq!(b.loses(OUTSIDE, &peer.frame(1, &udp_packet(End::A, false, 9))), DropReason::PolicyDiscard);
+    assert_eq!(
+        b.loses(OUTSIDE, &peer.frame(1, &udp_packet(End::A, false, 9))),
+        DropReason::PolicyDiscard
+    );
 }
 
 #[test]
@@ -82,11 +103,16 @@ fn what_policy_says_of_leaving_traffic_is_done_in_order() {
     let mut a = Agreement::usual().gateway(End::A);
     a.tables(|world| {
         let (here, there) = (range("10.1.0.0", "10.1.255.255"), range("10.2.0.53", "10.2.0.53"));
-        let dns = Selector { protocol: (17, 17), remote_port: PortRange::one(53), ..selector(here, there) };
+        let dns = Selector {
+            protocol: (17, 17),
+            remote_port: PortRange::one(53),
+            ..selector(here, there)
+        };
         world.policies.insert(0, policy(dns, Verdict::Bypass));
         world.policies.insert(1, policy(selector(here, there), Verdict::Discard));
     });
-    let to = |destination: &str, port| udp_between(End::A.host(false), ip(destination), 9, port, 30);
+    let to =
+        |destination: &str, port| udp_between(End::A.host(false), ip(destination), 9, port, 30);
     let dns = to("10.2.0.53", 53);
     let out = a.pass(INSIDE, &ethernet(&dns), OUTSIDE);
     assert_eq!(below(&out), forwarded(dns, 1), "in the clear, one hop further");
@@ -94,7 +120,11 @@ fn what_policy_says_of_leaving_traffic_is_done_in_order() {
     assert_eq!(a.loses(INSIDE, &ethernet(&to("10.2.0.53", 54))), DropReason::PolicyDiscard);
     let sealed = a.pass(INSIDE, &ethernet(&to("10.2.0.54", 54)), OUTSIDE);
     assert_eq!(wire::ip::Packet::parse(below(&sealed)).unwrap().protocol(), IpProtocol::ESP);
-    assert_eq!(a.loses(INSIDE, &ethernet(&to("198.51.100.9", 54))), DropReason::PolicyDiscard, "no entry");
+    assert_eq!(
+        a.loses(INSIDE, &ethernet(&to("198.51.100.9", 54))),
+        DropReason::PolicyDiscard,
+        "no entry"
+    );
 }
 
 #[test]
@@ -102,7 +132,11 @@ fn a_later_fragment_never_slips_past_an_entry_that_hangs_on_ports() {
     let mut a = Agreement::usual().gateway(End::A);
     a.tables(|world| {
         let (here, there) = (range("10.1.0.0", "10.1.255.255"), range("10.2.0.0", "10.2.255.255"));
-        let secret = Selector { protocol: (17, 17), remote_port: PortRange::one(2000), ..selector(here, there) };
+        let secret = Selector {
+            protocol: (17, 17),
+            remote_port: PortRange::one(2000),
+            ..selector(here, there)
+        };
         world.policies = vec![
             policy(secret, Verdict::Protect { tunnel: TUNNEL }),
             policy(selector(here, there), Verdict::Bypass),
@@ -142,7 +176,10 @@ fn plaintext_from_outside_is_let_in_only_where_policy_does_not_want_it_protected
         let plain = ethernet(&udp_packet(End::A, v6, 9));
         assert_eq!(b.loses(OUTSIDE, &plain), DropReason::PlaintextOutside);
     }
-    assert!(matches!(b.notices()[..], [Notice::Audit { reason: DropReason::PlaintextOutside, .. }]));
+    assert!(matches!(
+        b.notices()[..],
+        [Notice::Audit { reason: DropReason::PlaintextOutside, .. }]
+    ));
     let stranger = udp_between(ip("198.51.100.9"), End::B.host(false), 1, 2, 9);
     let out = b.pass(OUTSIDE, &ethernet(&stranger), INSIDE);
     assert_eq!(below(&out), forwarded(stranger, 1));
@@ -150,7 +187,8 @@ fn plaintext_from_outside_is_let_in_only_where_policy_does_not_want_it_protected
     assert_eq!(b.pass(OUTSIDE, &ethernet(&to_us), KERNEL), to_us);
     // IP in IP without an SA is not decapsulated
     let inner = udp_packet(End::A, false, 9);
-    let tunnelled = ip_packet(End::A.outer(false), End::B.outer(false), IpProtocol::IPV4, 0, 64, &inner);
+    let tunnelled =
+        ip_packet(End::A.outer(false), End::B.outer(false), IpProtocol::IPV4, 0, 64, &inner);
     assert_eq!(b.pass(OUTSIDE, &ethernet(&tunnelled), KERNEL), tunnelled);
 }
 

@@ -1,4 +1,5 @@
 //! MTU, DF and fragments, inner and outer.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // a test may
 mod common;
 use common::*;
 use core::time::Duration;
@@ -105,7 +106,8 @@ fn without_df_packets_are_cut_before_encryption_and_arrive_whole() {
         let out = a.feed(INSIDE, &ethernet(&packet));
         assert_eq!(out[OUTSIDE].len(), pieces, "mtu {mtu} len {len}");
         assert!(out[OUTSIDE].iter().all(|frame| frame.len() - 14 <= mtu.into()));
-        let opened: Vec<_> = out[OUTSIDE].iter().map(|frame| b.pass(OUTSIDE, frame, INSIDE)).collect();
+        let opened: Vec<_> =
+            out[OUTSIDE].iter().map(|frame| b.pass(OUTSIDE, frame, INSIDE)).collect();
         assert_eq!(joined(&opened)[14 + 20..], packet[20..]);
         assert_eq!(a.counted(Counter::Fragmented), 1);
     }
@@ -144,7 +146,10 @@ fn options_are_copied_into_later_fragments_only_if_they_ask_for_it() {
     let out = a.feed(INSIDE, &ethernet(&packet));
     let opened: Vec<_> = out[OUTSIDE].iter().map(|frame| b.pass(OUTSIDE, frame, INSIDE)).collect();
     let options = |frame: &Vec<u8>| ipv4::Ipv4::parse(below(frame)).unwrap().options().to_vec();
-    assert_eq!(opened.iter().map(options).collect::<Vec<_>>(), [vec![0x94, 4, 0, 0, 7, 3, 4, 0], vec![0x94, 4, 0, 0]]);
+    assert_eq!(
+        opened.iter().map(options).collect::<Vec<_>>(),
+        [vec![0x94, 4, 0, 0, 7, 3, 4, 0], vec![0x94, 4, 0, 0]]
+    );
 }
 
 #[test]
@@ -250,7 +255,11 @@ fn unfinished_reassemblies_are_bounded_in_number_and_time() {
         header[4..6].copy_from_slice(&id.to_be_bytes());
         b.feed(OUTSIDE, &ethernet(&fragment_v4(&header, 0, &[0; 64], true)));
     }
-    assert_eq!(b.dropped(DropReason::FragmentTimeout), 16, "four may be open: the oldest made room");
+    assert_eq!(
+        b.dropped(DropReason::FragmentTimeout),
+        16,
+        "four may be open: the oldest made room"
+    );
     b.now += Duration::from_millis(999);
     b.turn();
     assert_eq!(b.dropped(DropReason::FragmentTimeout), 16);

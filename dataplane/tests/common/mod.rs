@@ -4,13 +4,13 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 use dataplane::{
-    Config, Fib, InterfaceInfo, LocalAddresses, Neighbour, Notice, PortRole, Route, RouteKind, Shared, Spd, Tables,
-    Worker,
+    Config, Fib, InterfaceInfo, LocalAddresses, Neighbour, Notice, PortRole, Route, RouteKind,
+    Shared, Spd, Tables, Worker,
 };
 use sadb::setup::Idle;
 use sadb::{
-    Counter, DataPlane, Direction, DropReason, Encap, Interface, Name, Policy, Region, Requirement, Role, Sa, SaKeys,
-    Setup, Verdict,
+    Counter, DataPlane, Direction, DropReason, Encap, Interface, Name, Policy, Region, Requirement,
+    Role, Sa, SaKeys, Setup, Verdict,
 };
 use std::sync::Arc;
 use wire::iana::IpProtocol;
@@ -83,7 +83,12 @@ pub fn setup(workers: u16) -> Setup {
         complete_checksums: true,
     };
     Setup {
-        geometry: sadb::setup::Geometry { sa_slots: 64, policies: 64, window_max: 1024, ring_entries: 16 },
+        geometry: sadb::setup::Geometry {
+            sa_slots: 64,
+            policies: 64,
+            window_max: 1024,
+            ring_entries: 16,
+        },
         interfaces: vec![interface("lan0", Role::Inside), interface("wan0", Role::Outside)],
         cores: (0..workers).collect(),
         idle: Idle::Adaptive,
@@ -144,7 +149,8 @@ impl Gateway {
 
     pub fn turn(&mut self) -> bool {
         let now = self.now;
-        let moved = self.benches.iter_mut().fold(false, |moved, bench| bench.worker.turn(now) | moved);
+        let moved =
+            self.benches.iter_mut().fold(false, |moved, bench| bench.worker.turn(now) | moved);
         self.conserved();
         moved
     }
@@ -179,7 +185,10 @@ impl Gateway {
     }
 
     pub fn drain(&mut self, port: usize) -> Vec<Vec<u8>> {
-        self.benches.iter_mut().flat_map(|bench| core::iter::from_fn(|| bench.wires[port].take())).collect()
+        self.benches
+            .iter_mut()
+            .flat_map(|bench| core::iter::from_fn(|| bench.wires[port].take()))
+            .collect()
     }
 
     pub fn drops(&self) -> Vec<(DropReason, u64)> {
@@ -224,7 +233,8 @@ fn bench(index: usize, umem: &'static Umem, shared: &Arc<Shared>) -> Bench {
     });
     let config =
         Config { reassembly_slots: 4, reassembly_timeout: Duration::from_secs(1), wake: None };
-    let worker = Worker::new(index, ports, Pool::keeping(umem, 64), Arc::clone(shared), config).unwrap();
+    let worker =
+        Worker::new(index, ports, Pool::keeping(umem, 64), Arc::clone(shared), config).unwrap();
     Bench { worker, wires }
 }
 
@@ -264,7 +274,11 @@ impl World {
         let other = end.other();
         let hosts = [false, true].map(|v6| (INSIDE, end.host(v6), HOST_MAC));
         let peers = [false, true].map(|v6| (OUTSIDE, other.outer(v6), PEER_MAC));
-        let neighbour = |(port, address, mac): (usize, IpAddr, [u8; 6])| Neighbour { ifindex: port as u32 + 10, address, mac };
+        let neighbour = |(port, address, mac): (usize, IpAddr, [u8; 6])| Neighbour {
+            ifindex: port as u32 + 10,
+            address,
+            mac,
+        };
         Self {
             policies: [false, true].map(|v6| protect(end.net(v6), other.net(v6), TUNNEL)).to_vec(),
             routes: vec![
@@ -274,7 +288,10 @@ impl World {
                 route(ip("::"), 0, Some(other.outer(true)), OUTSIDE),
             ],
             neighbours: hosts.into_iter().chain(peers).map(neighbour).collect(),
-            interfaces: vec![interface(INSIDE, Role::Inside, inside), interface(OUTSIDE, Role::Outside, outside)],
+            interfaces: vec![
+                interface(INSIDE, Role::Inside, inside),
+                interface(OUTSIDE, Role::Outside, outside),
+            ],
             locals: inside.into_iter().chain(outside).collect(),
             broadcasts: vec![ip(&format!("10.{}.255.255", end.number()))],
         }
@@ -288,7 +305,10 @@ impl World {
         Tables {
             spd: Spd::new(&self.policies),
             fib: Fib::new(&self.routes, &self.neighbours, &self.interfaces),
-            locals: LocalAddresses::new(self.locals.iter().copied(), self.broadcasts.iter().copied()),
+            locals: LocalAddresses::new(
+                self.locals.iter().copied(),
+                self.broadcasts.iter().copied(),
+            ),
             interfaces: self.interfaces.clone(),
             generation,
         }
@@ -330,7 +350,10 @@ impl Agreement {
 
     pub fn keys(&self, from: End) -> SaKeys {
         let fill = |len: usize| (0..len).map(|n| n as u8 ^ from.number() << 4).collect();
-        SaKeys { encryption: fill(self.suite.key_len()), integrity: fill(self.suite.integrity_key_len()) }
+        SaKeys {
+            encryption: fill(self.suite.key_len()),
+            integrity: fill(self.suite.integrity_key_len()),
+        }
     }
 
     /// SPIs carry the slot at the receiver, as ours do.
@@ -387,8 +410,11 @@ pub fn numbers(suite: crypto::Suite) -> sadb::Suite {
         for key_bits in [0, 128, 192, 256] {
             for integrity in [0, 2, 12, 13, 14] {
                 use wire::iana::{EncryptionId, IntegrityId};
-                let found =
-                    crypto::Suite::negotiate(EncryptionId(encryption), key_bits, IntegrityId(integrity));
+                let found = crypto::Suite::negotiate(
+                    EncryptionId(encryption),
+                    key_bits,
+                    IntegrityId(integrity),
+                );
                 if found == Ok(suite) {
                     return sadb::Suite { encryption, key_bits, integrity };
                 }
@@ -436,7 +462,8 @@ impl Peer {
         packet.resize(packet.len() + suite.iv_len(), 0);
         packet.extend_from_slice(body);
         packet.resize(packet.len() + suite.icv_len(), 0);
-        let refused = crypto::seal(&mut [crypto::Seal { key: &self.key, sequence, packet: &mut packet }]);
+        let refused =
+            crypto::seal(&mut [crypto::Seal { key: &self.key, sequence, packet: &mut packet }]);
         assert_eq!(refused, 0, "the body is whole blocks");
         packet
     }
@@ -456,7 +483,8 @@ impl Peer {
 
 /// A link header as the far side writes it; nobody looks at the addresses.
 pub fn ethernet(packet: &[u8]) -> Vec<u8> {
-    let ethertype = if packet.first().is_some_and(|first| first >> 4 == 6) { [0x86, 0xdd] } else { [8, 0] };
+    let ethertype =
+        if packet.first().is_some_and(|first| first >> 4 == 6) { [0x86, 0xdd] } else { [8, 0] };
     [&PORT_MACS[0][..], &HOST_MAC, &ethertype, packet].concat()
 }
 
@@ -475,7 +503,14 @@ pub fn ip_packet(
     }
 }
 
-fn four(src: Ipv4Addr, dst: Ipv4Addr, protocol: IpProtocol, tos: u8, ttl: u8, payload: &[u8]) -> Vec<u8> {
+fn four(
+    src: Ipv4Addr,
+    dst: Ipv4Addr,
+    protocol: IpProtocol,
+    tos: u8,
+    ttl: u8,
+    payload: &[u8],
+) -> Vec<u8> {
     let mut header = [0; 20];
     ipv4::Repr {
         src,
@@ -493,7 +528,14 @@ fn four(src: Ipv4Addr, dst: Ipv4Addr, protocol: IpProtocol, tos: u8, ttl: u8, pa
     [&header, payload].concat()
 }
 
-fn six(src: Ipv6Addr, dst: Ipv6Addr, protocol: IpProtocol, tos: u8, ttl: u8, payload: &[u8]) -> Vec<u8> {
+fn six(
+    src: Ipv6Addr,
+    dst: Ipv6Addr,
+    protocol: IpProtocol,
+    tos: u8,
+    ttl: u8,
+    payload: &[u8],
+) -> Vec<u8> {
     let mut header = [0; 40];
     ipv6::Repr {
         src,
@@ -508,8 +550,19 @@ fn six(src: Ipv6Addr, dst: Ipv6Addr, protocol: IpProtocol, tos: u8, ttl: u8, pay
     [&header, payload].concat()
 }
 
-pub fn udp_datagram(source: IpAddr, destination: IpAddr, from: u16, to: u16, payload: &[u8]) -> Vec<u8> {
-    let header = udp::Header { source: from, destination: to, payload_len: payload.len() as u16, checksum: 0 };
+pub fn udp_datagram(
+    source: IpAddr,
+    destination: IpAddr,
+    from: u16,
+    to: u16,
+    payload: &[u8],
+) -> Vec<u8> {
+    let header = udp::Header {
+        source: from,
+        destination: to,
+        payload_len: payload.len() as u16,
+        checksum: 0,
+    };
     let mut datagram = [&header.emit(), payload].concat();
     let sum = udp::checksum(source, destination, &datagram);
     datagram[6..8].copy_from_slice(&sum.to_be_bytes());
@@ -548,8 +601,11 @@ pub fn forwarded(mut packet: Vec<u8>, hops: u8) -> Vec<u8> {
 /// An IPv4 packet cut at `cuts` (octets of payload, multiples of eight).
 pub fn cut_v4(packet: &[u8], cuts: &[usize]) -> Vec<Vec<u8>> {
     let (header, payload) = packet.split_at(20);
-    let bounds: Vec<usize> = core::iter::once(0).chain(cuts.iter().copied()).chain([payload.len()]).collect();
-    let piece = |pair: &[usize]| fragment_v4(header, pair[0], &payload[pair[0]..pair[1]], pair[1] < payload.len());
+    let bounds: Vec<usize> =
+        core::iter::once(0).chain(cuts.iter().copied()).chain([payload.len()]).collect();
+    let piece = |pair: &[usize]| {
+        fragment_v4(header, pair[0], &payload[pair[0]..pair[1]], pair[1] < payload.len())
+    };
     bounds.windows(2).map(piece).collect()
 }
 
@@ -567,7 +623,8 @@ pub fn fragment_v4(header: &[u8], offset: usize, payload: &[u8], more: bool) -> 
 /// An IPv6 packet without extension headers cut at `cuts`.
 pub fn cut_v6(packet: &[u8], cuts: &[usize]) -> Vec<Vec<u8>> {
     let (header, payload) = packet.split_at(40);
-    let bounds: Vec<usize> = core::iter::once(0).chain(cuts.iter().copied()).chain([payload.len()]).collect();
+    let bounds: Vec<usize> =
+        core::iter::once(0).chain(cuts.iter().copied()).chain([payload.len()]).collect();
     let piece = |pair: &[usize]| {
         let more = u16::from(pair[1] < payload.len());
         let place = (pair[0] as u16 | more).to_be_bytes();
