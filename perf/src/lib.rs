@@ -1,1 +1,15 @@
-//! In progress.
+//! How fast Postern is, measured so that two results can be compared.
+//!
+//! `benches/` looks at single stages (criterion). The program `perf` runs the whole walk over a port in memory:
+//! [`world`] builds a gateway of one worker, [`traffic`] what arrives at it, [`pipeline`] runs cases in
+//! interleaved rounds, [`report`] says on which machine, from which commit and when.
+//!
+//! Nothing here judges a figure: no test of ours fails because something took long.
+
+pub mod figures;
+pub mod machine;
+pub mod pipeline;
+pub mod report;
+pub mod rng;
+pub mod traffic;
+pub mod world;

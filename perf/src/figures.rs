@@ -1,0 +1,150 @@
+//! From spans to figures. No figure is made from another's rounding.
+use hdrhistogram::Histogram;
+use serde::Serialize;
+use std::time::Duration;
+
+/// The longest batch that the histogram tells apart from longer ones: ten seconds.
+const LONGEST: u64 = 10_000_000_000;
+
+/// What one round of one case took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Round {
+    /// Sum of the measured spans.
+    pub took: Duration,
+    /// Packets in them.
+    pub packets: u64,
+    /// Octets of their inner IP packets.
+    pub octets: u64,
+}
+
+impl Round {
+    /// Nanoseconds per packet.
+    pub fn per_packet(&self) -> f64 {
+        self.took.as_nanos() as f64 / self.packets.max(1) as f64
+    }
+}
+
+/// How long batches took, over all rounds.
+#[derive(Debug)]
+pub struct Latency(Histogram<u64>);
+
+impl Latency {
+    /// Nothing counted yet. Three significant figures.
+    ///
+    /// # Errors
+    /// Never for these bounds; the crate says so with a value.
+    pub fn new() -> Result<Self, hdrhistogram::CreationError> {
+        Histogram::new_with_bounds(1, LONGEST, 3).map(Self)
+    }
+
+    /// Counts one batch.
+    pub fn count(&mut self, took: Duration) {
+        self.0.saturating_record(u64::try_from(took.as_nanos()).unwrap_or(LONGEST).max(1));
+    }
+
+    /// The quantiles that results hold.
+    pub fn quantiles(&self) -> Quantiles {
+        let at = |quantile| self.0.value_at_quantile(quantile);
+        let (p50, p90, p99, p99_9) = (at(0.5), at(0.9), at(0.99), at(0.999));
+        Quantiles { batches: self.0.len(), p50, p90, p99, p99_9, max: self.0.max() }
+    }
+}
+
+/// Batch latency in nanoseconds.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Quantiles {
+    /// Batches counted.
+    pub batches: u64,
+    /// Half took at most so long.
+    pub p50: u64,
+    /// Nine of ten.
+    pub p90: u64,
+    /// 99 of 100.
+    pub p99: u64,
+    /// 999 of 1000.
+    pub p99_9: u64,
+    /// The longest.
+    pub max: u64,
+}
+
+/// One figure over the rounds of a case.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Over {
+    /// Of the round in the middle (the mean of two, if there are two).
+    pub median: f64,
+    /// Of the fastest round.
+    pub best: f64,
+}
+
+/// What is said of one case.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figures {
+    /// Packets in all rounds.
+    pub packets: u64,
+    /// Mean length of their inner IP packets, octets.
+    pub mean_octets: f64,
+    /// Nanoseconds of one core for one packet.
+    pub ns_per_packet: Over,
+    /// Millions of packets per second and core.
+    pub mpps: Over,
+    /// 10⁹ bits of inner IP packets per second and core.
+    pub gbit_per_s: Over,
+    /// Of one worker turn.
+    pub batch_latency_ns: Quantiles,
+    /// Nanoseconds per packet of every round, in the order in which they ran.
+    pub rounds_ns_per_packet: Vec<f64>,
+}
+
+impl Figures {
+    /// Of all rounds of a case.
+    pub fn of(rounds: &[Round], latency: &Latency) -> Self {
+        let each: Vec<f64> = rounds.iter().map(Round::per_packet).collect();
+        let packets = rounds.iter().map(|round| round.packets).sum();
+        let octets: u64 = rounds.iter().map(|round| round.octets).sum();
+        let mean_octets = octets as f64 / u64::max(packets, 1) as f64;
+        let ns_per_packet = over(&each);
+        let of = |ns: Over, scale: f64| Over { median: scale / ns.median, best: scale / ns.best };
+        Self {
+            packets,
+            mean_octets,
+            ns_per_packet,
+            mpps: of(ns_per_packet, 1e3),
+            gbit_per_s: of(ns_per_packet, 8.0 * mean_octets),
+            batch_latency_ns: latency.quantiles(),
+            rounds_ns_per_packet: each,
+        }
+    }
+}
+
+/// Median and least.
+fn over(each: &[f64]) -> Over {
+    let mut sorted = each.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
+    let (low, high) = (at(sorted.len().saturating_sub(1) / 2), at(sorted.len() / 2));
+    Over { median: (low + high) / 2.0, best: at(0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle_and_the_best_is_the_least() {
+        assert_eq!(over(&[3.0, 1.0, 2.0]), Over { median: 2.0, best: 1.0 });
+        assert_eq!(over(&[4.0, 1.0, 2.0, 3.0]), Over { median: 2.5, best: 1.0 });
+    }
+
+    #[test]
+    fn rates_follow_from_the_time_of_a_packet() {
+        let mut latency = Latency::new().unwrap();
+        let took = Duration::from_micros(64);
+        latency.count(took);
+        let round = Round { took, packets: 64, octets: 64 * 500 };
+        let figures = Figures::of(&[round], &latency);
+        assert_eq!(figures.ns_per_packet, Over { median: 1000.0, best: 1000.0 });
+        assert_eq!(figures.mpps.median, 1.0);
+        assert_eq!(figures.gbit_per_s.median, 4.0); // 500 octets in 1000 ns
+        assert!((63_900..=64_100).contains(&figures.batch_latency_ns.p50));
+    }
+}
