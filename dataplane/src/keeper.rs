@@ -50,6 +50,7 @@ pub struct Keeper {
     control: Option<ControlLink>,
     news: News,
     bell: Bell,
+    encap_ports: Vec<u16>,
 }
 
 /// What [`Keeper::new`] takes.
@@ -95,6 +96,7 @@ impl Keeper {
             control,
             news: News::default(),
             bell,
+            encap_ports: Vec::new(),
         }
     }
 
@@ -153,7 +155,7 @@ impl Keeper {
     /// Runs until `stop`, or until `alive` says that a worker has ended.
     pub fn run(&mut self, stop: &AtomicBool, alive: impl Fn() -> bool) {
         let (mut tick_at, mut slow_at) = (Duration::ZERO, Duration::ZERO);
-        while !stop.load(Ordering::Acquire) && alive() {
+        while !stop.load(Ordering::Acquire) && alive() && self.mirror.is_alive() {
             self.wait();
             self.bell.answer();
             let now = clock::now();
@@ -366,6 +368,13 @@ impl Keeper {
         Wanted::new(policies, &self.view.locals, &self.view.inside, &ports)
     }
 
+    fn apply_routes(&mut self) {
+        if let Some(policies) = &self.policies {
+            let wanted = self.wanted(policies);
+            self.routes.apply(&wanted);
+        }
+    }
+
     fn publish_spd(&self, spd: Spd) {
         let now = self.shared.tables.load();
         self.shared.tables.store(Arc::new(Tables {
@@ -393,10 +402,7 @@ impl Keeper {
         {
             tracing::warn!(%error, "routes of the gateway's own traffic");
         }
-        if let Some(policies) = &self.policies {
-            let wanted = self.wanted(policies);
-            self.routes.apply(&wanted);
-        }
+        self.apply_routes();
         self.ports.look_after(&self.view.interfaces, &self.seats);
     }
 
@@ -433,12 +439,15 @@ impl Keeper {
         let inbound = installed.iter().filter(|sa| sa.direction == Direction::Inbound);
         let peers: BTreeSet<IpAddr> = inbound.map(|sa| sa.remote).collect();
         let peers: Vec<IpAddr> = peers.into_iter().collect();
+        let ports = self.shared.sad.encap_ports();
         let program = self.ports.program();
-        let outcome = program
-            .set_peers(&peers)
-            .and_then(|()| program.set_udp_encap_ports(&self.shared.sad.encap_ports()));
+        let outcome = program.set_udp_encap_ports(&ports).and_then(|()| program.set_peers(&peers));
         if let Err(error) = outcome {
             tracing::error!(%error, "the XDP program does not know all SAs");
+        }
+        if self.encap_ports != ports {
+            self.encap_ports = ports; // IKE shares these ports and must stay out of the tunnels
+            self.apply_routes();
         }
     }
 }

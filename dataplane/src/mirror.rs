@@ -100,6 +100,11 @@ impl Mirror {
         Some(self.take().unwrap_or(first))
     }
 
+    /// Whether the thread runs. It ends by itself only by a bug.
+    pub fn is_alive(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
     /// Lets the kernel resolve a neighbour. Lossy when asked too often: the packet's sender asks again.
     pub fn resolve(&self, ifindex: u32, address: IpAddr) {
         if self.asks.push((ifindex, address)).is_ok() {

@@ -79,11 +79,11 @@ pub enum StartError {
     /// A small thing the system refused.
     #[error("{0}: {1}")]
     System(&'static str, std::io::Error),
-    /// A worker ended by itself, which it never should.
+    /// A worker or the mirror ended by itself, which it never should.
     #[error(
-        "a worker ended unexpectedly; what policy protects is dropped until the data plane runs again"
+        "a thread ended unexpectedly; what policy protects is dropped until the data plane runs again"
     )]
-    WorkerEnded,
+    ThreadEnded,
 }
 
 impl From<Errno> for StartError {
@@ -119,7 +119,7 @@ pub fn run(options: &Options, stop: &AtomicBool) -> Result<(), StartError> {
     // In copy mode all of them; in zero-copy mode those that a device may still write to rest for a while.
     tracing::info!(home = umem.spare(), frames, "frames came home");
     tracing::info!("stopped; the XDP program stays and drops what policy protects (fail closed)");
-    if ended { Err(StartError::WorkerEnded) } else { Ok(()) }
+    if ended { Err(StartError::ThreadEnded) } else { Ok(()) }
 }
 
 /// Takes the XDP program off, and routes, rules and the TUN device away.
@@ -128,6 +128,9 @@ pub fn run(options: &Options, stop: &AtomicBool) -> Result<(), StartError> {
 /// What could not be removed; the rest is.
 pub fn detach(options: &Options, tun: &str) -> Result<(), StartError> {
     let program = bpf::detach_all(&options.pin);
+    if let Err(error @ bpf::Error::InUse(_)) = program {
+        return Err(error.into()); // it would lose its routes and go on
+    }
     routes::remove_all(tun)?;
     Ok(program?)
 }

@@ -1,7 +1,7 @@
 //! A worker's thread: pinned to its core, it turns, and waits when there is nothing to do.
 use crate::bell::Bell;
 use crate::worker::Worker;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use crossbeam_queue::ArrayQueue;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -34,7 +34,6 @@ pub struct Seat {
     bell: Bell,
     stop: AtomicBool,
     statistics: Mutex<Vec<Statistics>>,
-    held: AtomicUsize,
 }
 
 impl Seat {
@@ -45,7 +44,6 @@ impl Seat {
             bell: Bell::new()?,
             stop: AtomicBool::new(false),
             statistics: Mutex::default(),
-            held: AtomicUsize::new(0),
         })
     }
 
@@ -73,15 +71,9 @@ impl Seat {
         all.get(port).copied().unwrap_or_default()
     }
 
-    /// Frames that the worker and its ports hold, as of its last report.
-    pub fn held(&self) -> usize {
-        self.held.load(Ordering::Relaxed)
-    }
-
     fn report(&self, worker: &Worker) {
         let counts = worker.ports().map(|(_, port)| port.statistics()).collect();
         *self.statistics.lock().unwrap_or_else(PoisonError::into_inner) = counts;
-        self.held.store(worker.conserve(), Ordering::Relaxed);
     }
 
     fn run_errands(&self, worker: &mut Worker) {

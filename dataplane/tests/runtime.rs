@@ -206,13 +206,15 @@ fn control_is_answered_refused_and_told() {
     assert_eq!(reader.sas().count(), 1);
     assert_eq!(reader.interfaces().len(), 2);
     assert!(a.second_instance_ends());
+    assert!(!a.detach(), "not under a data plane that runs");
+    assert!(lab.links("ga").contains("postern0"));
 
     // Policy goes: the routes of the gateway's own traffic go with it.
     assert!(lab.routes("ga").contains("10.2.0.0/16"));
     a.policies(&[]);
     eventually("the routes are gone", || lab.routes("ga").is_empty());
     a.stop();
-    a.detach();
+    assert!(a.detach());
     assert!(!lab.links("ga").contains("postern0"));
 }
 

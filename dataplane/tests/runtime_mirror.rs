@@ -1,9 +1,9 @@
 //! The mirror against a real kernel, in a network namespace of its own. Needs root and `ip`.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+use dataplane::Hop;
 use dataplane::bell::Bell;
 use dataplane::mirror::{Mirror, View};
-use dataplane::Hop;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use sadb::{Interface, Name, Requirement, Role};
 use std::fmt::Write as _;
