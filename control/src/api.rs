@@ -4,8 +4,10 @@ use crate::apply::ApplyError;
 use crate::driver::{Driver, Source};
 use crate::{config, view};
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::body::HttpBody;
+use axum::extract::{DefaultBodyLimit, Query, Request, State};
 use axum::http::StatusCode;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -23,6 +25,8 @@ use zeroize::Zeroizing;
 
 /// Headers must be complete by then.
 const HEADERS: Duration = Duration::from_secs(2);
+/// Then the body must be complete by then.
+const BODY: Duration = Duration::from_secs(5);
 /// A whole connection: request, work and answer. Applying has its own, shorter limit for each step.
 const CONNECTION: Duration = Duration::from_secs(30);
 /// Connections at once.
@@ -57,15 +61,44 @@ fn status_of(error: &ApplyError) -> StatusCode {
 pub fn router(driver: Driver) -> Router {
     Router::new()
         .route("/v1/status", get(status))
-        .route("/v1/sa", get(|state| region(state, |region| answer(StatusCode::OK, &view::sas(region)))))
+        .route(
+            "/v1/sa",
+            get(|state| region(state, |region| answer(StatusCode::OK, &view::sas(region)))),
+        )
         .route("/v1/policy", get(|state| region(state, policies)))
-        .route("/v1/counters", get(|state| region(state, |region| answer(StatusCode::OK, &view::counters(region)))))
-        .route("/v1/interfaces", get(|state| region(state, |r| answer(StatusCode::OK, &view::interfaces(r)))))
+        .route(
+            "/v1/counters",
+            get(|state| region(state, |region| answer(StatusCode::OK, &view::counters(region)))),
+        )
+        .route(
+            "/v1/interfaces",
+            get(|state| region(state, |r| answer(StatusCode::OK, &view::interfaces(r)))),
+        )
         .route("/v1/events", get(events))
         .route("/v1/apply", post(apply))
         .route("/v1/diff", post(diff))
-        .layer(DefaultBodyLimit::max(config::node::SIZE_LIMIT + 1))
+        .layer(DefaultBodyLimit::disable()) // `whole` has a limit of its own
+        .layer(middleware::from_fn(whole))
         .with_state(driver)
+}
+
+/// Reads the body to its end, within bounds of size and time, before anything else happens.
+async fn whole(request: Request, next: Next) -> Response {
+    let (head, body) = request.into_parts();
+    let too_large = || {
+        let limit = config::node::SIZE_LIMIT;
+        failure(StatusCode::PAYLOAD_TOO_LARGE, format!("the request has more than {limit} octets"))
+    };
+    if body.size_hint().lower() > config::node::SIZE_LIMIT as u64 {
+        return too_large();
+    }
+    match tokio::time::timeout(BODY, axum::body::to_bytes(body, config::node::SIZE_LIMIT)).await {
+        Ok(Ok(octets)) => next.run(Request::from_parts(head, octets.into())).await,
+        Ok(Err(_)) => too_large(),
+        Err(_) => {
+            failure(StatusCode::REQUEST_TIMEOUT, "the request did not come to its end in time")
+        }
+    }
 }
 
 async fn status(State(driver): State<Driver>) -> Response {
@@ -76,7 +109,10 @@ async fn status(State(driver): State<Driver>) -> Response {
     }
 }
 
-async fn region(State(driver): State<Driver>, view: impl FnOnce(&sadb::Region) -> Response) -> Response {
+async fn region(
+    State(driver): State<Driver>,
+    view: impl FnOnce(&sadb::Region) -> Response,
+) -> Response {
     match driver.shared.region() {
         Some(region) => view(&region),
         None => failure(StatusCode::SERVICE_UNAVAILABLE, away(&driver)),
@@ -112,7 +148,11 @@ struct DryRun {
     dry_run: bool,
 }
 
-async fn apply(State(driver): State<Driver>, Query(DryRun { dry_run }): Query<DryRun>, body: Bytes) -> Response {
+async fn apply(
+    State(driver): State<Driver>,
+    Query(DryRun { dry_run }): Query<DryRun>,
+    body: Bytes,
+) -> Response {
     change(&driver, body, dry_run).await
 }
 
@@ -125,7 +165,9 @@ async fn change(driver: &Driver, body: Bytes, dry_run: bool) -> Response {
     let source = match std::str::from_utf8(&body) {
         Ok("") => Source::File,
         Ok(text) => Source::Text(Zeroizing::new(text.to_owned())),
-        Err(error) => return failure(StatusCode::UNPROCESSABLE_ENTITY, format!("not UTF-8: {error}")),
+        Err(error) => {
+            return failure(StatusCode::UNPROCESSABLE_ENTITY, format!("not UTF-8: {error}"));
+        }
     };
     match driver.apply(source, dry_run).await {
         Ok(outcome) => answer(StatusCode::OK, &outcome),
@@ -162,7 +204,9 @@ pub async fn serve(listener: UnixListener, driver: Driver) {
                     let _ = tokio::time::timeout(CONNECTION, connection(stream, router)).await;
                 });
             }
-            Ok(_) => tracing::warn!("a connection of another user to the control socket was refused"),
+            Ok(_) => {
+                tracing::warn!("a connection of another user to the control socket was refused")
+            }
             // Out of descriptors, most likely: others must end first.
             Err(error) => {
                 tracing::warn!("accept on the control socket: {error}");

@@ -4,7 +4,10 @@ use crate::epochs::{EpochError, Epochs};
 use crate::plan::{Fresh, NoSlot, Plan, Step, StepView};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use sadb::link::{Doorbell, LinkError};
-use sadb::{Control, Direction, Event, Policy, PushError, Refusal, Region, Request, Sa, SaKeys, SaStatus, Verb};
+use sadb::{
+    Control, Direction, Event, Policy, PushError, Refusal, Region, Request, Sa, SaKeys, SaStatus,
+    Verb,
+};
 use std::time::{Duration, Instant};
 
 /// How long the data plane may take for one request. It does no I/O for any of them.
@@ -17,7 +20,9 @@ pub enum ApplyError {
     #[error("{0}")]
     Faulty(Faulty),
     /// There is no data plane.
-    #[error("postern-dataplane is not attached ({0}); nothing was applied. Start it, then apply again")]
+    #[error(
+        "postern-dataplane is not attached ({0}); nothing was applied. Start it, then apply again"
+    )]
     Away(String),
     /// What differs is fixed while the data plane runs.
     #[error(
@@ -35,14 +40,16 @@ pub enum ApplyError {
     #[error("postern-dataplane refused \"{step}\": {}{}", explain(*.refusal), rolled_back(.not_undone))]
     Refused {
         /// The step.
-        step: StepView,
+        step: Box<StepView>,
         /// Its reason.
         refusal: Refusal,
         /// What could not be put back as it was, with the reason; usually empty.
         not_undone: Vec<String>,
     },
     /// The link broke or the data plane does not answer.
-    #[error("{0}; how far it came is unknown. What ran before is restored when postern-dataplane is back")]
+    #[error(
+        "{0}; how far it came is unknown. What ran before is restored when postern-dataplane is back"
+    )]
     Link(String),
     /// The region is damaged.
     #[error("{0}; nothing was applied. Restart postern-dataplane")]
@@ -59,7 +66,9 @@ fn rolled_back(not_undone: &[String]) -> String {
 /// A refusal in words, with what to do.
 pub fn explain(refusal: Refusal) -> &'static str {
     match refusal {
-        Refusal::UnknownVerb => "it does not know this request; start both programs from one release",
+        Refusal::UnknownVerb => {
+            "it does not know this request; start both programs from one release"
+        }
         Refusal::BadSlot => "it has no such SA slot; restart both programs",
         Refusal::SlotTaken => "the SA's slot is still in use; try again",
         Refusal::SpiInUse => "another SA has this SPI; choose another",
@@ -157,7 +166,9 @@ impl Link {
     fn wait(&self, deadline: Instant) -> Result<(), Fault> {
         if Instant::now() >= deadline {
             let seconds = PATIENCE.as_secs();
-            return Err(Fault::Lost(format!("postern-dataplane did not answer within {seconds} s")));
+            return Err(Fault::Lost(format!(
+                "postern-dataplane did not answer within {seconds} s"
+            )));
         }
         let mut fds = [PollFd::new(&self.doorbell, PollFlags::IN)];
         let timeout = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
@@ -202,7 +213,7 @@ impl Attempt<'_> {
                 Err(Fault::Lost(why)) => return Err(ApplyError::Link(why)),
                 Err(Fault::Refused(refusal)) => {
                     let not_undone = self.roll_back(undo)?;
-                    return Err(ApplyError::Refused { step: view, refusal, not_undone });
+                    return Err(ApplyError::Refused { step: Box::new(view), refusal, not_undone });
                 }
             }
         }
@@ -238,7 +249,8 @@ impl Attempt<'_> {
                 Ok(())
             }
             Step::Policies(policies) => {
-                let old = self.link.region.policies().map(|(_, policies)| policies).unwrap_or_default();
+                let old =
+                    self.link.region.policies().map(|(_, policies)| policies).unwrap_or_default();
                 self.policies(&policies)?;
                 undo.push(Undo::Policies(old));
                 Ok(())
@@ -290,11 +302,19 @@ impl Attempt<'_> {
                     let verb = Verb::Update { sa: Box::new(sa) };
                     (format!("{} SPI {:#x} stays changed", sa.name, sa.spi), self.send(verb))
                 }
-                Undo::Policies(policies) => ("the policies stay changed".to_owned(), self.policies(&policies)),
+                Undo::Policies(policies) => {
+                    ("the policies stay changed".to_owned(), self.policies(&policies))
+                }
                 Undo::Restore(status) => match self.restoring(&status) {
-                    Ok(verb) => (format!("{} SPI {:#x} is gone", status.sa.name, status.sa.spi), self.send(verb)),
+                    Ok(verb) => (
+                        format!("{} SPI {:#x} is gone", status.sa.name, status.sa.spi),
+                        self.send(verb),
+                    ),
                     Err(why) => {
-                        left.push(format!("{} SPI {:#x} is gone, {why}", status.sa.name, status.sa.spi));
+                        left.push(format!(
+                            "{} SPI {:#x} is gone, {why}",
+                            status.sa.name, status.sa.spi
+                        ));
                         continue;
                     }
                 },

@@ -114,16 +114,20 @@ fn run(arguments: &Arguments) -> Result<String, Failed> {
         Command::Diff => change(arguments, true),
         Command::Apply { dry_run } => change(arguments, dry_run),
         Command::Schema => Ok(config::schema()),
-        Command::Status => reader.show("/v1/status", |region| Ok(view::status(region, None)), table::status),
+        Command::Status => {
+            reader.show("/v1/status", |region| Ok(view::status(region, None)), table::status)
+        }
         Command::Sa => reader.show("/v1/sa", |r| Ok(view::sas(r)), |sas| table::sas(&sas.sas)),
         Command::Policy => reader.show(
             "/v1/policy",
             |region| view::policies(region).map_err(|corrupt| Failed(1, corrupt.to_string())),
             |policies| table::policies(&policies.policies),
         ),
-        Command::Counters { all } => {
-            reader.show("/v1/counters", |r| Ok(view::counters(r)), |counters| table::counters(counters, all))
-        }
+        Command::Counters { all } => reader.show(
+            "/v1/counters",
+            |r| Ok(view::counters(r)),
+            |counters| table::counters(counters, all),
+        ),
         Command::Interfaces => reader.show(
             "/v1/interfaces",
             |region| Ok(view::interfaces(region)),
@@ -178,7 +182,8 @@ fn shared(socket: &Path) -> Result<sadb::Region, String> {
 fn decoded<T: DeserializeOwned>(status: u16, body: &[u8]) -> Result<T, Failed> {
     if status != 200 {
         let error = serde_json::from_slice::<ErrorBody>(body);
-        let text = error.map_or_else(|_| format!("postern-control answered {status}"), |body| body.error);
+        let text =
+            error.map_or_else(|_| format!("postern-control answered {status}"), |body| body.error);
         let code = match status {
             422 => 3,
             503 => 4,
@@ -186,8 +191,9 @@ fn decoded<T: DeserializeOwned>(status: u16, body: &[u8]) -> Result<T, Failed> {
         };
         return Err(Failed(code, text));
     }
-    serde_json::from_slice(body)
-        .map_err(|error| Failed(1, format!("postern-control answered something else than expected: {error}")))
+    serde_json::from_slice(body).map_err(|error| {
+        Failed(1, format!("postern-control answered something else than expected: {error}"))
+    })
 }
 
 fn check(arguments: &Arguments) -> Result<String, Failed> {
@@ -203,7 +209,8 @@ fn check(arguments: &Arguments) -> Result<String, Failed> {
             Ok(format!("{}: ok, {tunnels} tunnels, {policies} policy entries", path.display()))
         }
         Err(faulty) if is_json => {
-            let body = serde_json::json!({ "version": view::VERSION, "ok": false, "faults": faulty });
+            let body =
+                serde_json::json!({ "version": view::VERSION, "ok": false, "faults": faulty });
             println!("{}", json(&body));
             Err(Failed(3, format!("{} problems", faulty.problems.len())))
         }
@@ -234,7 +241,9 @@ fn change(arguments: &Arguments, dry_run: bool) -> Result<String, Failed> {
 
 fn told(outcome: &Outcome) -> String {
     let mut lines: Vec<String> = outcome.steps.iter().map(ToString::to_string).collect();
-    lines.extend(outcome.restart.iter().map(|why| format!("needs a restart of postern-dataplane: {why}")));
+    lines.extend(
+        outcome.restart.iter().map(|why| format!("needs a restart of postern-dataplane: {why}")),
+    );
     let (steps, unchanged) = (outcome.steps.len(), outcome.unchanged);
     lines.push(match (steps, outcome.applied) {
         (0, _) => format!("nothing to change; {unchanged} SAs stay as they are"),

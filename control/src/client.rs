@@ -35,7 +35,10 @@ pub fn request(
     patience: Duration,
 ) -> Result<(u16, Vec<u8>), ClientError> {
     let broken = |error: &dyn std::fmt::Display| ClientError::Broken(error.to_string());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| broken(&e))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| broken(&e))?;
     let conversation = converse(socket, method, path, Bytes::copy_from_slice(body));
     runtime.block_on(async {
         let silent = |_| Err(ClientError::Silent(patience.as_secs()));
@@ -43,15 +46,23 @@ pub fn request(
     })
 }
 
-async fn converse(socket: &Path, method: &str, path: &str, body: Bytes) -> Result<(u16, Vec<u8>), ClientError> {
+async fn converse(
+    socket: &Path,
+    method: &str,
+    path: &str,
+    body: Bytes,
+) -> Result<(u16, Vec<u8>), ClientError> {
     let broken = |error: &dyn std::fmt::Display| ClientError::Broken(error.to_string());
     let absent = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::PermissionDenied => broken(&format!("{}: {error}; are you root?", socket.display())),
+        std::io::ErrorKind::PermissionDenied => {
+            broken(&format!("{}: {error}; are you root?", socket.display()))
+        }
         _ => ClientError::Absent(socket.display().to_string()),
     };
     let stream = tokio::net::UnixStream::connect(socket).await.map_err(absent)?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| broken(&e))?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|e| broken(&e))?;
     let request = Request::builder().method(method).uri(path).header("host", "control");
     let request = request.body(Full::new(body)).map_err(|e| broken(&e))?;
     let exchange = async {
@@ -62,12 +73,12 @@ async fn converse(socket: &Path, method: &str, path: &str, body: Bytes) -> Resul
     };
     tokio::pin!(connection);
     tokio::pin!(exchange);
-    loop {
-        tokio::select! {
-            result = &mut exchange => return result,
-            result = &mut connection => if let Err(error) = result { return Err(broken(&error)) } else {
-                return exchange.await;
-            },
-        }
+    tokio::select! {
+        result = &mut exchange => result,
+        // The answer may be there already although the connection is at its end.
+        result = &mut connection => match result {
+            Ok(()) => exchange.await,
+            Err(error) => Err(broken(&error)),
+        },
     }
 }

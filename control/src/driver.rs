@@ -130,7 +130,8 @@ impl Driver {
             backoff: BACKOFF.0,
             next_beat: now,
         };
-        let thread = std::thread::Builder::new().name("driver".to_owned()).spawn(move || room.run())?;
+        let thread =
+            std::thread::Builder::new().name("driver".to_owned()).spawn(move || room.run())?;
         Ok((driver, thread))
     }
 
@@ -277,7 +278,8 @@ impl Room {
     /// The data plane's region if it has one, else the one we kept, else a new one. One that was made for another setup is
     /// not offered again: a data plane that starts anew takes up the new setup.
     fn try_attach(&mut self) -> Result<Link, String> {
-        let setup = self.pending.as_ref().or(self.current.as_ref()).map(|config| config.setup.clone());
+        let setup =
+            self.pending.as_ref().or(self.current.as_ref()).map(|config| config.setup.clone());
         let kept = self.shared.region();
         let fits = |region: &Region| match (&setup, region.setup()) {
             (Some(new), Ok(old)) => plan::restart_reasons(new, &old).is_empty(),
@@ -287,21 +289,27 @@ impl Room {
         let socket = self.paths.run_dir.join("dataplane.sock");
         let nothing = sadb::RegionError::Unsuitable("not to be made without a configuration");
         let make = || setup.as_ref().map_or(Err(nothing), Region::create);
-        let (region, doorbell) =
-            sadb::link::connect_control(&socket, kept.filter(fits), make).map_err(|error| error.to_string())?;
-        let link = Link::new(region.clone(), doorbell).ok_or("control's end of the rings is taken")?;
+        let (region, doorbell) = sadb::link::connect_control(&socket, kept.filter(fits), make)
+            .map_err(|error| error.to_string())?;
+        let link =
+            Link::new(region.clone(), doorbell).ok_or("control's end of the rings is taken")?;
         Ok(link)
     }
 
     /// After attaching: what is configured against what runs. Also where a restarted control finds its SAs again.
     fn reconcile(&mut self) {
-        let before = self.shared.region().map(|region| region.sas().collect::<Vec<_>>()).unwrap_or_default();
+        let before =
+            self.shared.region().map(|region| region.sas().collect::<Vec<_>>()).unwrap_or_default();
         *locked(&self.shared.region) = self.link.as_ref().map(|link| link.region.clone());
         let pending = self.pending.is_some();
         let Some(config) = self.pending.take().or_else(|| self.current.take()) else { return };
         match self.carry_out(&config, &before, false) {
             Ok(outcome) => {
-                tracing::info!("{} SAs found as configured, {} steps done", outcome.unchanged, outcome.steps.len());
+                tracing::info!(
+                    "{} SAs found as configured, {} steps done",
+                    outcome.unchanged,
+                    outcome.steps.len()
+                );
                 self.current = Some(config);
                 self.state(|state| state.restart.clear());
             }
@@ -334,7 +342,11 @@ impl Room {
         }
         match &result {
             Ok(outcome) => {
-                tracing::info!("applied: {} steps, {} SAs unchanged", outcome.steps.len(), outcome.unchanged);
+                tracing::info!(
+                    "applied: {} steps, {} SAs unchanged",
+                    outcome.steps.len(),
+                    outcome.unchanged
+                );
                 (self.current, self.pending) = (Some(config), None);
                 self.state(|state| {
                     state.problem = None;

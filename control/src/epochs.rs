@@ -103,7 +103,9 @@ impl Epochs {
     fn write(&self, last: &BTreeMap<KeyDigest, u32>) -> io::Result<()> {
         let mut text = String::new();
         for (key, epoch) in last {
-            key.iter().for_each(|octet| drop(write!(text, "{octet:02x}")));
+            for octet in key {
+                let _ = write!(text, "{octet:02x}");
+            }
             let _ = writeln!(text, " {epoch}");
         }
         let directory = self.path.parent().unwrap_or(Path::new("."));

@@ -75,17 +75,34 @@ fn told(event: &Event) -> Option<(&'static str, String)> {
     Some(match event {
         Event::Done { .. } => return None,
         Event::Acquire { tunnel, source, destination, protocol, source_port, destination_port } => {
-            let from = format!("{source} port {source_port}, {destination} port {destination_port}");
-            ("acquire", format!("no outbound SA for tunnel {tunnel}: a packet from {from}, protocol {protocol}"))
+            let from =
+                format!("{source} port {source_port}, {destination} port {destination_port}");
+            (
+                "acquire",
+                format!(
+                    "no outbound SA for tunnel {tunnel}: a packet from {from}, protocol {protocol}"
+                ),
+            )
         }
         Event::Expire { spi, hard, .. } => {
-            let what = if *hard { "is past its hard lifetime and carries nothing more" } else { "will expire soon" };
+            let what = if *hard {
+                "is past its hard lifetime and carries nothing more"
+            } else {
+                "will expire soon"
+            };
             ("expire", format!("the SA with SPI {spi:#x} {what}"))
         }
         Event::Audit { reason, spi, sequence, source, destination, flow_label, count } => {
-            let name = DropReason::from_index(usize::from(*reason)).map_or("unknown", DropReason::name);
-            let label = if *flow_label == 0 { String::new() } else { format!(", flow label {flow_label:#x}") };
-            let text = format!("{name}: {count} packets from {source} to {destination}, SPI {spi:#x}, sequence {sequence}{label}");
+            let name =
+                DropReason::from_index(usize::from(*reason)).map_or("unknown", DropReason::name);
+            let label = if *flow_label == 0 {
+                String::new()
+            } else {
+                format!(", flow label {flow_label:#x}")
+            };
+            let text = format!(
+                "{name}: {count} packets from {source} to {destination}, SPI {spi:#x}, sequence {sequence}{label}"
+            );
             ("audit", text)
         }
         Event::Interface { name, up } => {

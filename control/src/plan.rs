@@ -74,7 +74,9 @@ pub struct Plan<'c> {
 
 /// There is no room for an SA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no free SA slot for {name}: all {slots} are in use; raise dataplane.sa_slots and restart postern-dataplane")]
+#[error(
+    "no free SA slot for {name}: all {slots} are in use; raise dataplane.sa_slots and restart postern-dataplane"
+)]
 pub struct NoSlot {
     /// The SA.
     pub name: Name,
@@ -86,7 +88,11 @@ pub struct NoSlot {
 ///
 /// # Errors
 /// [`NoSlot`].
-pub fn plan<'c>(config: &'c Config, running: &Running, before: &[SaStatus]) -> Result<Plan<'c>, NoSlot> {
+pub fn plan<'c>(
+    config: &'c Config,
+    running: &Running,
+    before: &[SaStatus],
+) -> Result<Plan<'c>, NoSlot> {
     let tunnels = tunnel_numbers(config, &running.sas);
     let taken = running.sas.iter().map(|status| status.sa.slot).collect();
     let mut slots = Slots { taken, next: 0, count: running.setup.geometry.sa_slots };
@@ -116,7 +122,9 @@ pub fn plan<'c>(config: &'c Config, running: &Running, before: &[SaStatus]) -> R
     let mut steps = Vec::new();
     for fresh in adds {
         let inbound = fresh.sa.direction == Direction::Inbound;
-        let clash = going.iter().position(|sa| inbound && sa.direction == Direction::Inbound && sa.spi == fresh.sa.spi);
+        let clash = going
+            .iter()
+            .position(|sa| inbound && sa.direction == Direction::Inbound && sa.spi == fresh.sa.spi);
         match clash {
             Some(at) => replaces.push(Step::Replace(going.swap_remove(at), fresh)),
             None => steps.push(Step::Add(fresh)),
@@ -148,7 +156,8 @@ impl Slots {
 
 /// A tunnel keeps its number as long as an SA of its name lives; new ones get free numbers.
 fn tunnel_numbers(config: &Config, sas: &[SaStatus]) -> Vec<u32> {
-    let known: HashMap<Name, u32> = sas.iter().map(|status| (status.sa.name, status.sa.tunnel)).collect();
+    let known: HashMap<Name, u32> =
+        sas.iter().map(|status| (status.sa.name, status.sa.tunnel)).collect();
     let mut used: HashSet<u32> = known.values().copied().collect();
     let mut free = 0;
     let number = |tunnel: &crate::config::Tunnel| {
@@ -164,7 +173,8 @@ fn tunnel_numbers(config: &Config, sas: &[SaStatus]) -> Vec<u32> {
 
 /// Keys, suite, ESN, window and our address agree: what differs can be updated in place.
 fn same_sa(configured: &Sa, running: &Sa, tunnel: u32) -> bool {
-    let identity = |sa: &Sa| (sa.name, sa.direction, sa.spi, sa.digest.get(..IDENTITY).map(<[u8]>::to_vec));
+    let identity =
+        |sa: &Sa| (sa.name, sa.direction, sa.spi, sa.digest.get(..IDENTITY).map(<[u8]>::to_vec));
     identity(configured) == identity(running) && running.tunnel == tunnel
 }
 
@@ -215,11 +225,14 @@ pub fn restart_reasons(new: &Setup, old: &Setup) -> Vec<String> {
     for interface in &new.interfaces {
         match old.interfaces.iter().find(|known| known.name == interface.name) {
             None => reasons.push(format!("interface {} is new", interface.name)),
-            Some(known) if known != interface => reasons.push(format!("interface {} is changed", interface.name)),
+            Some(known) if known != interface => {
+                reasons.push(format!("interface {} is changed", interface.name))
+            }
             Some(_) => {}
         }
     }
-    let gone = old.interfaces.iter().filter(|known| !new.interfaces.iter().any(|i| i.name == known.name));
+    let gone =
+        old.interfaces.iter().filter(|known| !new.interfaces.iter().any(|i| i.name == known.name));
     reasons.extend(gone.map(|interface| format!("interface {} is removed", interface.name)));
     if reasons.is_empty() && new.interfaces != old.interfaces {
         reasons.push("the interfaces stand in another order".to_owned());
@@ -237,7 +250,11 @@ pub fn restart_reasons(new: &Setup, old: &Setup) -> Vec<String> {
     reasons.extend(differ("dataplane.frames", &new.frames, &old.frames));
     reasons.extend(differ("dataplane.frame_size", &new.frame_size, &old.frame_size));
     reasons.extend(differ("dataplane.tun", &new.tun, &old.tun));
-    reasons.extend(differ("dataplane.reassembly_slots", &new.reassembly_slots, &old.reassembly_slots));
+    reasons.extend(differ(
+        "dataplane.reassembly_slots",
+        &new.reassembly_slots,
+        &old.reassembly_slots,
+    ));
     reasons.extend(differ("dataplane.reassembly_ms", &new.reassembly_ms, &old.reassembly_ms));
     reasons
 }

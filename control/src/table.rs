@@ -4,7 +4,9 @@ use comfy_table::{ContentArrangement, Table, presets};
 
 fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    table
+        .load_style(presets::UTF8_HORIZONTAL_ONLY)
+        .set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(head.iter().copied());
     rows.into_iter().for_each(|row| {
         table.add_row(row);
@@ -48,21 +50,30 @@ pub fn process(name: &str, process: &Process) -> String {
     match (process.alive, process.last_seen, process.pid) {
         (true, _, Some(pid)) => format!("{name}: running (pid {pid})"),
         (true, _, None) => format!("{name}: running"),
-        (false, Some(seconds), _) => format!("{name}: not responding (last seen {} ago)", span(seconds as u64)),
+        (false, Some(seconds), _) => {
+            format!("{name}: not responding (last seen {} ago)", span(seconds as u64))
+        }
         (false, None, _) => format!("{name}: not responding (never seen)"),
     }
 }
 
 /// The overview.
 pub fn status(status: &Status) -> String {
-    let mut lines = vec![process("control", &status.control), process("data plane", &status.dataplane)];
+    let mut lines =
+        vec![process("control", &status.control), process("data plane", &status.dataplane)];
     if let Some(link) = &status.link {
         lines.extend(link.problem.iter().map(|problem| format!("problem: {problem}")));
-        lines.extend(link.restart.iter().map(|why| format!("waits for a restart of postern-dataplane: {why}")));
+        lines.extend(
+            link.restart
+                .iter()
+                .map(|why| format!("waits for a restart of postern-dataplane: {why}")),
+        );
     }
     let Status { workers, sas, sa_slots, policies, sealed, opened, dropped, .. } = status;
     lines.push(format!("{workers} workers, {sas} of {sa_slots} SAs, {policies} policies"));
-    lines.push(format!("{sealed} packets sealed, {opened} opened, {dropped} dropped (postern counters tells why)"));
+    lines.push(format!(
+        "{sealed} packets sealed, {opened} opened, {dropped} dropped (postern counters tells why)"
+    ));
     lines.push(interfaces(&status.interfaces));
     lines.push(tunnels(&status.tunnels));
     lines.join("\n")
@@ -70,9 +81,21 @@ pub fn status(status: &Status) -> String {
 
 fn tunnels(tunnels: &[Tunnel]) -> String {
     let row = |t: &Tunnel| {
-        let (from, to) = (format!("{} / {}", t.packets_in, octets(t.bytes_in)), format!("{} / {}", t.packets_out, octets(t.bytes_out)));
+        let (from, to) = (
+            format!("{} / {}", t.packets_in, octets(t.bytes_in)),
+            format!("{} / {}", t.packets_out, octets(t.bytes_out)),
+        );
         let ends = format!("{} ↔ {}", t.local, t.remote);
-        vec![t.name.clone(), t.state.clone(), ends, t.suite.clone(), from, since(t.last_in), to, since(t.last_out)]
+        vec![
+            t.name.clone(),
+            t.state.clone(),
+            ends,
+            t.suite.clone(),
+            from,
+            since(t.last_in),
+            to,
+            since(t.last_out),
+        ]
     };
     table(
         &["tunnel", "state", "local ↔ remote", "suite", "in", "last in", "out", "last out"],
@@ -83,7 +106,8 @@ fn tunnels(tunnels: &[Tunnel]) -> String {
 /// Every SA.
 pub fn sas(sas: &[SaView]) -> String {
     let row = |sa: &SaView| {
-        let window = if sa.replay_window == 0 { "–".to_owned() } else { sa.replay_window.to_string() };
+        let window =
+            if sa.replay_window == 0 { "–".to_owned() } else { sa.replay_window.to_string() };
         let drops = match (sa.replay_late, sa.replay_duplicate, sa.bad_icv) {
             (0, 0, 0) => "–".to_owned(),
             (late, duplicate, icv) => format!("late {late}, duplicate {duplicate}, bad ICV {icv}"),
@@ -106,8 +130,19 @@ pub fn sas(sas: &[SaView]) -> String {
         ]
     };
     let head = [
-        "SA", "direction", "SPI", "state", "local ↔ remote", "encap", "suite", "sequence", "window", "carried", "age",
-        "last packet", "drops",
+        "SA",
+        "direction",
+        "SPI",
+        "state",
+        "local ↔ remote",
+        "encap",
+        "suite",
+        "sequence",
+        "window",
+        "carried",
+        "age",
+        "last packet",
+        "drops",
     ];
     table(&head, sas.iter().map(row).collect())
 }
@@ -115,10 +150,20 @@ pub fn sas(sas: &[SaView]) -> String {
 /// The SPD in order.
 pub fn policies(policies: &[PolicyView]) -> String {
     let row = |p: &PolicyView| {
-        let action = p.tunnel.map_or(p.action.clone(), |tunnel| format!("{} (tunnel {tunnel})", p.action));
+        let action =
+            p.tunnel.map_or(p.action.clone(), |tunnel| format!("{} (tunnel {tunnel})", p.action));
         let (local, remote) = (p.local.clone(), p.remote.clone());
         let (near, far) = (p.local_port.clone(), p.remote_port.clone());
-        vec![p.order.to_string(), p.name.clone(), action, local, remote, p.protocol.clone(), near, far]
+        vec![
+            p.order.to_string(),
+            p.name.clone(),
+            action,
+            local,
+            remote,
+            p.protocol.clone(),
+            near,
+            far,
+        ]
     };
     let head = ["#", "name", "action", "local", "remote", "protocol", "local port", "remote port"];
     table(&head, policies.iter().map(row).collect())
@@ -149,10 +194,23 @@ pub fn interfaces(interfaces: &[Interface]) -> String {
             ("bad tx", i.tx_invalid),
             ("rebound", i.rebinds),
         ];
-        let trouble: Vec<_> = trouble.iter().filter(|(_, n)| *n != 0).map(|(what, n)| format!("{what} {n}")).collect();
+        let trouble: Vec<_> = trouble
+            .iter()
+            .filter(|(_, n)| *n != 0)
+            .map(|(what, n)| format!("{what} {n}"))
+            .collect();
         let trouble = if trouble.is_empty() { "–".to_owned() } else { trouble.join(", ") };
         let driver = i.driver.clone().unwrap_or_else(|| "?".to_owned());
-        vec![i.name.clone(), i.role.clone(), up.to_owned(), i.mode.clone(), i.queues.to_string(), i.mtu.to_string(), driver, trouble]
+        vec![
+            i.name.clone(),
+            i.role.clone(),
+            up.to_owned(),
+            i.mode.clone(),
+            i.queues.to_string(),
+            i.mtu.to_string(),
+            driver,
+            trouble,
+        ]
     };
     table(
         &["interface", "role", "link", "XDP", "queues", "MTU", "driver", "trouble"],
@@ -166,10 +224,18 @@ mod tests {
 
     #[test]
     fn units_are_for_people() {
-        for (count, shown) in [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1_572_864, "1.5 MiB"), (u64::MAX, "16.0 EiB")] {
+        for (count, shown) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1_572_864, "1.5 MiB"),
+            (u64::MAX, "16.0 EiB"),
+        ] {
             assert_eq!(octets(count), shown);
         }
-        for (seconds, shown) in [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7500, "2 h 5 min"), (263_000, "3 d 1 h")] {
+        for (seconds, shown) in
+            [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7500, "2 h 5 min"), (263_000, "3 d 1 h")]
+        {
             assert_eq!(span(seconds), shown);
         }
         let silent = Process { alive: false, last_seen: Some(5.2), pid: Some(7) };

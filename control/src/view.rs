@@ -2,7 +2,10 @@
 use crate::config::text::SuiteName;
 use crate::driver::LinkState;
 use crate::plan::direction_name;
-use sadb::{Counter, CounterSnapshot, DropReason, Encap, Region, Role, SaState, SaStatus, Side, Verdict, XdpMode};
+use sadb::{
+    Counter, CounterSnapshot, DropReason, Encap, Region, Role, SaState, SaStatus, Side, Verdict,
+    XdpMode,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -256,12 +259,17 @@ fn process(region: &Region, side: Side) -> Process {
 pub fn status(region: &Region, link: Option<LinkState>) -> Status {
     let sas: Vec<_> = region.sas().collect();
     let total = region.total_counters();
-    let counter = |counter: Counter| total.counters.get(counter as usize).copied().unwrap_or_default();
+    let counter =
+        |counter: Counter| total.counters.get(counter as usize).copied().unwrap_or_default();
     Status {
         version: VERSION,
         control: process(region, Side::Control),
         dataplane: process(region, Side::DataPlane),
-        link: link.map(|LinkState { attached, problem, restart }| Link { attached, problem, restart }),
+        link: link.map(|LinkState { attached, problem, restart }| Link {
+            attached,
+            problem,
+            restart,
+        }),
         tunnels: tunnels(&sas),
         interfaces: interfaces(region).interfaces,
         workers: region.workers(),
@@ -286,7 +294,8 @@ fn tunnels(sas: &[SaStatus]) -> Vec<Tunnel> {
 }
 
 fn tunnel(name: sadb::Name, sas: &[SaStatus]) -> Option<Tunnel> {
-    let of = |direction| sas.iter().filter(move |s| s.sa.name == name && s.sa.direction == direction);
+    let of =
+        |direction| sas.iter().filter(move |s| s.sa.name == name && s.sa.direction == direction);
     let (inbound, outbound) = (of(sadb::Direction::Inbound), of(sadb::Direction::Outbound));
     let first = sas.iter().find(|status| status.sa.name == name)?.sa;
     let state = match (inbound.clone().next(), outbound.clone().next()) {
@@ -388,7 +397,8 @@ fn range(range: &AddressRange) -> String {
     };
     let ((first, width), (last, _)) = (bits(range.first()), bits(range.last()));
     let common = (first ^ last).leading_zeros().min(width);
-    let below = u128::MAX.checked_shr(common).unwrap_or(0) & !u128::MAX.checked_shr(width).unwrap_or(0);
+    let below =
+        u128::MAX.checked_shr(common).unwrap_or(0) & !u128::MAX.checked_shr(width).unwrap_or(0);
     match (first & below, last & below) {
         _ if first == last => range.first().to_string(),
         (0, ones) if ones == below => format!("{}/{common}", range.first()),
@@ -424,8 +434,10 @@ pub fn counters(region: &Region) -> Counters {
 }
 
 fn named(snapshot: &CounterSnapshot) -> (BTreeMap<String, u64>, BTreeMap<String, u64>) {
-    let drops = DropReason::ALL.iter().zip(snapshot.drops).map(|(reason, n)| (reason.name().to_owned(), n));
-    let counters = Counter::ALL.iter().zip(snapshot.counters).map(|(c, n)| (c.name().to_owned(), n));
+    let drops =
+        DropReason::ALL.iter().zip(snapshot.drops).map(|(reason, n)| (reason.name().to_owned(), n));
+    let counters =
+        Counter::ALL.iter().zip(snapshot.counters).map(|(c, n)| (c.name().to_owned(), n));
     (drops.collect(), counters.collect())
 }
 

@@ -1,4 +1,11 @@
 //! Every broken file says where, which text, what is wrong and what to do: the exact words, one case for each way.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
 use std::fmt::Write;
 use std::path::Path;
 

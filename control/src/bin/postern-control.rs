@@ -40,14 +40,16 @@ fn run(arguments: Arguments) -> Result<(), String> {
         format!("{what} {}: {error}", path.display())
     };
     for directory in [&run_dir, &state] {
-        std::fs::create_dir_all(directory).map_err(|error| failed("cannot create", directory, &error))?;
+        std::fs::create_dir_all(directory)
+            .map_err(|error| failed("cannot create", directory, &error))?;
     }
     let _alone = [lock(&run_dir.join("control.lock"))?, lock(&state.join("lock"))?];
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
     runtime.block_on(async {
         let socket = run_dir.join("control.sock");
-        let listener = control::api::bind(&socket).map_err(|error| failed("cannot listen at", &socket, &error))?;
+        let listener = control::api::bind(&socket)
+            .map_err(|error| failed("cannot listen at", &socket, &error))?;
         let paths = Paths { run_dir, config, state };
         let (driver, thread) = Driver::start(paths).map_err(|error| error.to_string())?;
         let result = tokio::select! {

@@ -140,6 +140,11 @@ fn selectors(entry: &file::PolicyEntry, problems: &Problems) -> Vec<(Place, Sele
     pairs.into_iter().map(selector).collect()
 }
 
+/// A list as it stands in the file.
+type Listed<A> = Field<Vec<Field<A>>>;
+/// A usable entry of it, with its place and text.
+type Entry<T> = (Place, String, T);
+
 /// The two lists whose cross product is covered.
 pub(super) struct Sides<'a> {
     pub problems: &'a Problems,
@@ -150,11 +155,11 @@ impl Sides<'_> {
     /// Every pair of one family. An entry whose family is missing on the other side is a fault.
     pub fn pairs<A, T: Clone>(
         &self,
-        (local_field, local): (&Field<Vec<Field<A>>>, Vec<(Place, String, T)>),
-        (remote_field, remote): (&Field<Vec<Field<A>>>, Vec<(Place, String, T)>),
+        (local_field, local): (&Listed<A>, Vec<Entry<T>>),
+        (remote_field, remote): (&Listed<A>, Vec<Entry<T>>),
         range: impl Fn(&T) -> AddressRange,
     ) -> Vec<(Place, T, T)> {
-        let whole = |field: &Field<Vec<Field<A>>>| {
+        let whole = |field: &Listed<A>| {
             field.ok().is_some_and(|list| list.iter().all(|f| f.ok().is_some()))
         };
         for (field, key) in [(local_field, self.keys.0), (remote_field, self.keys.1)] {
@@ -163,7 +168,7 @@ impl Sides<'_> {
             }
         }
         let v4 = |value: &T| range(value).first().is_ipv4();
-        let lonely = |mine: &[(Place, String, T)], other: &[(Place, String, T)], key: &str| {
+        let lonely = |mine: &[Entry<T>], other: &[Entry<T>], key: &str| {
             for (place, text, value) in mine {
                 if !other.iter().any(|(_, _, far)| v4(far) == v4(value)) {
                     let family = if v4(value) { "IPv4" } else { "IPv6" };

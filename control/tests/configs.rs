@@ -1,0 +1,67 @@
+//! What stands in configs/ is true.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+fn configs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs")
+}
+
+#[test]
+fn the_committed_schema_is_made_from_the_types() {
+    let path = configs().join("postern.schema.json");
+    let schema = control::config::schema();
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, &schema).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap();
+    assert!(committed == schema, "run `postern schema > configs/postern.schema.json`");
+}
+
+#[test]
+fn every_example_is_accepted() {
+    let directory = tempfile::tempdir().unwrap();
+    let keys = directory.path().join("keys");
+    std::fs::create_dir(&keys).unwrap();
+    for (number, (name, octets)) in
+        [("b-in.enc", 16), ("b-out.enc", 16), ("b-in.auth", 32), ("b-out.auth", 32)]
+            .into_iter()
+            .enumerate()
+    {
+        let path = keys.join(name);
+        std::fs::write(&path, format!("{number:02}").repeat(octets)).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let mut count = 0;
+    for entry in std::fs::read_dir(configs()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            let copy = directory.path().join(path.file_name().unwrap());
+            std::fs::copy(&path, &copy).unwrap();
+            let config = control::config::load(&copy).unwrap_or_else(|faulty| panic!("{faulty}"));
+            assert!(!config.tunnels.is_empty() && !config.policies.is_empty());
+            count += 1;
+        }
+    }
+    assert!(count >= 3);
+}
+
+#[test]
+fn a_key_file_that_others_may_read_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = directory.path().join("key");
+    std::fs::write(&key, "0a".repeat(16)).unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let base = include_str!("broken/base.yaml");
+    let text = base.replacen("\"03030303030303030303030303030303\"", "{ file: key }", 1);
+    let said = control::config::parse(&text, "f", directory.path()).unwrap_err().to_string();
+    assert!(said.contains("chmod 600"), "{said}");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    control::config::parse(&text, "f", directory.path()).unwrap();
+}
