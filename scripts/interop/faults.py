@@ -62,7 +62,7 @@ def control_killed(world: World) -> str:
 
 def dataplane_killed(world: World) -> str:
     """The same SAs resume, and no sequence number goes over the wire twice."""
-    capture = Capture(world.site.gw["b"], "wan", world.lab.directory / "killed.pcap")
+    capture = Capture(world.site.wire, "to-b", world.lab.directory / "killed.pcap")
     spis = {sa["spi"] for sa in world.a.sas()}
     started = 0.0
 
@@ -84,7 +84,7 @@ def dataplane_killed(world: World) -> str:
 
 def fails_closed(world: World) -> str:
     """While the data plane is gone no plaintext leaves or enters, and what is none of our business goes on."""
-    capture = Capture(world.site.gw["b"], "wan", world.lab.directory / "closed.pcap")
+    capture = Capture(world.site.wire, "to-b", world.lab.directory / "closed.pcap")
     world.a.dataplane.kill()
     out = world.site.machine("a").run("ping", "-c", "3", "-i", "0.1", "-W", "1", address("b", 4), check=False)
     own = world.site.gw["a"].run("ping", "-c", "3", "-i", "0.1", "-W", "1", "-I", "10.1.0.1", address("b", 4), check=False)

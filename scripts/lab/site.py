@@ -1,4 +1,7 @@
-"""The demo's world: lan-a — gw-a — gw-b — lan-b, and the two configurations that join the LANs."""
+"""The demo's world: lan-a — gw-a — wire — gw-b — lan-b, and the two configurations that join the LANs.
+
+AF_XDP takes frames before packet sockets see them, and sends them behind their back: a tcpdump on a gateway would show nothing. So the
+cable between the gateways runs through a bridge in a namespace of its own, where everything that crosses can be seen."""
 
 from __future__ import annotations
 
@@ -11,15 +14,20 @@ WAN4, WAN6 = "192.0.2", "2001:db8:"
 
 
 class Site:
-    """Four namespaces on three cables. Host 1 of a LAN is its gateway, host 2 the machine in it."""
+    """Four namespaces and the wire between them. Host 1 of a LAN is its gateway, host 2 the machine in it."""
 
     def __init__(self, lab: Lab, queues: int = 1):
         self.lab = lab
         self.lan = {end: lab.namespace(f"lan-{end}") for end in "ab"}
         self.gw = {end: lab.namespace(f"gw-{end}") for end in "ab"}
-        lab.veth(self.gw["a"], "wan", self.gw["b"], "wan", queues)
+        self.wire = lab.namespace("wire")
+        self.wire.sysctl("net.ipv6.conf.default.disable_ipv6", 1)
+        self.wire.ip("link", "add", "br0", "type", "bridge")
+        self.wire.ip("link", "set", "br0", "up")
         for host, end in ((1, "a"), (2, "b")):
             self.join(end, queues)
+            lab.veth(self.gw[end], "wan", self.wire, f"to-{end}", queues)
+            self.wire.ip("link", "set", f"to-{end}", "master", "br0")
             self.gw[end].addresses("wan", f"{WAN4}.{host}/24", f"{WAN6}:{host}/64")
 
     def join(self, end: str, queues: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import struct
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from .report import expect
 def ping(space: Namespace, target: str, size: int = 56, count: int = 3, fragment: str = "dont", interval: float = 0.05,
          wait: float = 2.0) -> str:
     """Pings and insists that every answer comes. `fragment`: `dont` leaves DF clear, `do` sets it."""
-    done = space.run("ping", "-n", "-c", str(count), "-i", str(interval), "-W", str(wait), "-s", str(size), "-M", fragment,
-                     target, check=False)
+    # With -w ping waits for `count` answers; with -W alone it gives a late one only two round trips.
+    deadline = str(int(wait + count * interval + 1))
+    done = space.run("ping", "-n", "-c", str(count), "-i", str(interval), "-w", deadline, "-s", str(size), "-M", fragment, target,
+                     check=False)
     lost = re.search(r"(\d+) packets transmitted, (\d+) received", done.stdout)
     expect(bool(lost) and lost[1] == lost[2], f"{target}, {size} octets: {done.stdout.strip()} {done.stderr.strip()}")
     times = re.search(r"= [\d.]+/([\d.]+)/", done.stdout)
@@ -27,7 +30,7 @@ def refused_size(space: Namespace, target: str, size: int) -> int:
     """Sends one ping that is too big, DF set: the path MTU that the gateway answers with."""
     done = space.run("ping", "-n", "-c", "2", "-i", "0.2", "-W", "1", "-s", str(size), "-M", "do", target, check=False)
     text = done.stdout + done.stderr
-    found = re.search(r"mtu[ =](\d+)", text)
+    found = re.search(r"mtu[ =:]+(\d+)", text)
     expect(done.returncode != 0 and bool(found), f"expected a path MTU for {size} octets, got: {text.strip()}")
     return int(found[1])
 
@@ -45,8 +48,12 @@ def iperf(space: Namespace, target: str, seconds: int = 3, reverse: bool = False
     command = ["iperf3", "--client", target, "--time", str(seconds), "--json", "--connect-timeout", "3000"]
     command += ["--reverse"] if reverse else []
     command += ["--udp", "--bitrate", udp, "--length", "1200"] if udp else []
-    done = space.run(*command, check=False, timeout=seconds + 30)
-    result = json.loads(done.stdout or "{}")
+    for _ in range(3):  # the server needs a moment between two clients
+        done = space.run(*command, check=False, timeout=seconds + 30)
+        result = json.loads(done.stdout or "{}")
+        if done.returncode == 0:
+            break
+        time.sleep(1)
     if done.returncode != 0 or "error" in result:
         raise Failed(f"iperf3 to {target}: {result.get('error', done.stderr)}")
     return result["end"]
