@@ -257,6 +257,7 @@ fn process(region: &Region, side: Side) -> Process {
 
 /// The overview. `link` is known to control only.
 pub fn status(region: &Region, link: Option<LinkState>) -> Status {
+    let dataplane = process(region, Side::DataPlane);
     let sas: Vec<_> = region.sas().collect();
     let total = region.total_counters();
     let counter =
@@ -264,7 +265,11 @@ pub fn status(region: &Region, link: Option<LinkState>) -> Status {
     Status {
         version: VERSION,
         control: process(region, Side::Control),
-        dataplane: process(region, Side::DataPlane),
+        // Control sees at once when the other end of the link is gone.
+        dataplane: Process {
+            alive: dataplane.alive && link.as_ref().is_none_or(|l| l.attached),
+            ..dataplane
+        },
         link: link.map(|LinkState { attached, problem, restart }| Link {
             attached,
             problem,
