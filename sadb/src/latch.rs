@@ -8,7 +8,7 @@
 //! Release fence before filling pairs with the reader's Acquire fence after copying: a reader that saw any word of a
 //! later write also sees a later count, and tries again.
 use crate::codec::checksum;
-use crate::sync::{Ordering, Peek, Word, fence, pause};
+use crate::sync::{Ordering, Peek, Word, fence, look, pause};
 
 /// Attempts before a reader gives up on a writer that never pauses.
 const ATTEMPTS: u32 = 1000;
@@ -61,7 +61,7 @@ fn copy_out<W: Peek, const N: usize>(copies: &[W], count: u64, out: &mut [u64; N
 /// Replaces the record. One writer at a time: callers hold the writing role exclusively.
 pub(crate) fn write<const N: usize>(latch: &[Word], record: &[u64; N]) {
     let Some((count, copies)) = latch.split_first() else { return };
-    let next = match count.load(Ordering::Relaxed).wrapping_add(1) {
+    let next = match look(count).wrapping_add(1) {
         0 => 2, // 0 says "never written"; 2 has the same parity
         next => next,
     };

@@ -116,16 +116,24 @@ fn of_twins_exactly_one_wins() {
 
 #[test]
 fn a_twin_loses_also_when_the_window_moves_past_it() {
-    loom::model(|| {
+    // outside of loom: which endings the search has met
+    let seen = Arc::new(std::sync::atomic::AtomicU8::new(0));
+    let met = Arc::clone(&seen);
+    loom::model(move || {
         let shared = Shared::new(100);
         // 105 and 169 share a word (blocks 6 and 10 of 4 words); whoever comes late, 105 is accepted once
         let first = shared.window().commit(105);
         let [twin, jump] = race(&shared, [105, 169]);
         assert_eq!((first, jump), (Ok(()), Ok(())));
         assert!(matches!(twin, Err(Replay::Duplicate | Replay::Late)), "{twin:?}");
+        seen.fetch_or(
+            if twin == Err(Replay::Late) { 2 } else { 1 },
+            std::sync::atomic::Ordering::Relaxed,
+        );
         assert_eq!(shared.window().commit(105), Err(Replay::Late));
         assert_eq!(shared.window().commit(169), Err(Replay::Duplicate));
     });
+    assert_eq!(met.load(std::sync::atomic::Ordering::Relaxed), 3, "both ways of losing were tried");
 }
 
 #[test]

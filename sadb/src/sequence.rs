@@ -5,7 +5,7 @@
 //! and all that matters is the order of changes of this one word, which every ordering keeps.
 #[cfg(not(loom))]
 pub use crate::handle::SequenceHandle;
-use crate::sync::{Ordering, Word};
+use crate::sync::{Ordering, Word, look};
 
 /// No number is left below the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,7 +21,7 @@ pub struct Exhausted {
 
 /// Reserves `n` numbers after `*number`, none above `limit`; returns the first.
 pub(crate) fn reserve(number: &Word, n: u32, limit: u64) -> Result<u64, Exhausted> {
-    let mut last = number.load(Ordering::Relaxed);
+    let mut last = look(number);
     loop {
         let left = limit.saturating_sub(last);
         if left < u64::from(n) || left == 0 {

@@ -30,6 +30,17 @@ impl Peek for ReadWord {
     }
 }
 
+/// A relaxed load of a word that this thread will change depending on what it sees.
+///
+/// For loom it is a change by nothing: loom's search remembers only the last access to each word, so that a plain load
+/// hides the loads of other threads, and orders that matter would not be tried.
+pub(crate) fn look(word: &Word) -> u64 {
+    #[cfg(loom)]
+    return word.fetch_or(0, Ordering::Relaxed);
+    #[cfg(not(loom))]
+    word.load(Ordering::Relaxed)
+}
+
 /// While another thread finishes.
 pub(crate) fn pause() {
     #[cfg(loom)]

@@ -16,7 +16,7 @@
 //! another worker's packet has just pushed out of the window, as if it had come a moment earlier; never twice.
 #[cfg(not(loom))]
 pub use crate::handle::WindowHandle;
-use crate::sync::{Ordering, Word};
+use crate::sync::{Ordering, Word, look};
 
 /// Numbers that one word stands for.
 pub(crate) const BLOCK: u32 = 16;
@@ -89,7 +89,7 @@ impl Window<'_> {
         if !esn {
             return low.into();
         }
-        let top = self.highest.load(Ordering::Relaxed);
+        let top = look(self.highest);
         let (top_high, top_low) = ((top >> 32) as u32, top as u32);
         let before = self.width.saturating_sub(1); // numbers left of the top that the window covers
         let bottom = top_low.wrapping_sub(before);
@@ -107,7 +107,7 @@ impl Window<'_> {
     /// Whether `sequence` could be accepted now. Changes nothing (RFC 4303 §3.4.3).
     pub(crate) fn check(&self, sequence: u64) -> Result<(), Replay> {
         let Some((word, block, bit)) = self.place(sequence)? else { return Ok(()) };
-        match standing(word.load(Ordering::Relaxed), block) {
+        match standing(look(word), block) {
             Standing::Same(bits) if bits & bit != 0 => Err(Replay::Duplicate),
             Standing::Newer => Err(Replay::Late),
             Standing::Same(_) | Standing::Older => Ok(()),
@@ -131,7 +131,7 @@ impl Window<'_> {
         if sequence == 0 {
             return Err(Replay::Zero);
         }
-        let left = self.highest.load(Ordering::Relaxed).saturating_sub(sequence);
+        let left = look(self.highest).saturating_sub(sequence);
         if left >= u64::from(self.width) {
             return Err(Replay::Late);
         }
@@ -145,7 +145,7 @@ impl Window<'_> {
 
 /// Sets the bit, replacing an older block.
 fn mark(word: &Word, block: u64, bit: u64) -> Result<(), Replay> {
-    let mut now = word.load(Ordering::Relaxed);
+    let mut now = look(word);
     loop {
         let next = match standing(now, block) {
             Standing::Same(bits) if bits & bit != 0 => return Err(Replay::Duplicate),
@@ -167,7 +167,9 @@ mod tests {
     use crate::layout::window_words;
     use proptest::prelude::*;
 
-    const WIDTHS: [u32; 7] = [32, 64, 128, 256, 1024, 4096, 65536];
+    /// Miri would need minutes for the wide ones, and they take the same code.
+    const WIDTHS: &[u32] =
+        if cfg!(miri) { &[32, 64] } else { &[32, 64, 128, 256, 1024, 4096, 65536] };
 
     struct Owned {
         highest: Word,
@@ -263,7 +265,7 @@ mod tests {
 
         #[test]
         fn the_window_is_its_slow_reference(steps in steps(), start in starts()) {
-            for width in WIDTHS {
+            for &width in WIDTHS {
                 let (window, mut reference) = (Owned::new(width, start), Reference::new(width, start));
                 for step in &steps {
                     let sequence = reference.highest.saturating_add_signed(*step);
@@ -354,7 +356,7 @@ mod tests {
 
     #[test]
     fn rfc_4303_appendix_a2_cases() {
-        for width in WIDTHS {
+        for &width in WIDTHS {
             let cases = esn_cases(width.into());
             assert_eq!(cases.len() + no_esn_cases(width.into()).len(), 22);
             for (name, highest, sent, expected) in cases {
