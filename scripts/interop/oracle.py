@@ -210,9 +210,10 @@ def hostile(report: Report, world: World, case: Case) -> None:
     pad = lambda packet: -(len(packet) + 2) % max(4, peer.sealing.crypt_algo.block_size)
     rows = {
         "good packet, to set the window": None,
-        "sequence number 0": ({"sequence_zero": 1}, lambda: [frame(seal(inner(), sequence=0))]),
+        "sequence number 0": ({"bad_icv" if case.esn else "sequence_zero": 1}, lambda: [frame(seal(inner(), sequence=0))]),
         "the same packet twice": ({"replay_duplicate": 1}, lambda: [frame(seal(inner(), sequence=2001))]),
-        "left of the window": ({"replay_late": 1}, lambda: [frame(seal(inner(), sequence=900))]),
+        # With ESN such a number is taken for one of the next subspace (RFC 4303 Appendix A2.2): then the ICV is wrong.
+        "left of the window": ({"bad_icv" if case.esn else "replay_late": 1}, lambda: [frame(seal(inner(), sequence=900))]),
         "far ahead with a bad ICV": ({"bad_icv": 1}, lambda: [broken(frame(seal(inner(), sequence=900_000)))]),
         "padding of zeros": ({"bad_padding": 1}, lambda: [frame(seal(padded(inner), padding=bytes(pad(padded(inner)))))]),
         "pad length beyond the ciphertext": ({"bad_pad_length": 1}, lambda: [frame(seal(inner(size=8), pad_length=255))]),

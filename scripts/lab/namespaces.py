@@ -192,7 +192,7 @@ class Gateway:
         self.wait_ready()
 
     def wait_ready(self, seconds: float = 20.0) -> None:
-        """Until every interface is bound and the SAs of the configuration are in."""
+        """Until every interface is bound and policy is in force: control installs it after the SAs."""
         try:
             wait_for(f"{self.space.name} to carry traffic", self.ready, seconds)
         except Failed as failed:
@@ -207,7 +207,7 @@ class Gateway:
         if answer.returncode != 0:
             return False
         interfaces = json.loads(answer.stdout)["interfaces"]
-        return bool(interfaces) and all(i["up"] for i in interfaces) and bool(self.sas())
+        return bool(interfaces) and all(i["up"] for i in interfaces) and bool(self.json("policy")["policies"])
 
     def postern(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
         return self.space.run(str(self.binaries / "postern"), "--run-dir", str(self.run_dir), *arguments, check=check)
