@@ -59,6 +59,8 @@ pub enum Hop {
     Via {
         /// Index of the port and of the interface in [`crate::Tables::interfaces`].
         interface: usize,
+        /// Index of the VLAN in the interface's; `None`: untagged.
+        vlan: Option<u16>,
         /// The neighbour's address.
         next: IpAddr,
         /// `None`: not resolved (yet).
@@ -82,8 +84,31 @@ const MTU_MIN: u16 = 68;
 enum Target {
     Nowhere,
     Local,
-    Port { interface: usize, gateway: Option<IpAddr>, mtu: u16 },
+    Link { link: Link, gateway: Option<IpAddr>, mtu: u16 },
     Foreign { ifindex: u32 },
+}
+
+/// A port's own link, or a VLAN on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Link {
+    interface: usize,
+    vlan: Option<u16>,
+}
+
+/// Our links by the kernel's numbers, with their MTU.
+type Links = HashMap<u32, (Link, u16)>;
+
+fn links(interfaces: &[InterfaceInfo]) -> Links {
+    let vlans = interfaces.iter().enumerate().flat_map(|(interface, info)| {
+        (0u16..).zip(&info.vlans).map(move |(place, vlan)| {
+            (vlan.ifindex, (Link { interface, vlan: Some(place) }, vlan.mtu))
+        })
+    });
+    let ports = interfaces.iter().enumerate();
+    let ports =
+        ports.map(|(interface, info)| (info.ifindex, (Link { interface, vlan: None }, info.mtu)));
+    // A VLAN that is a port itself has an XDP program and rings of its own: the later entry counts.
+    vlans.chain(ports).filter(|(ifindex, _)| *ifindex != 0).collect()
 }
 
 /// An immutable snapshot of routes and neighbours.
@@ -91,7 +116,7 @@ enum Target {
 pub struct Fib {
     v4: Ranges<u32, Target>,
     v6: Ranges<u128, Target>,
-    neighbours: HashMap<(usize, IpAddr), Mac>,
+    neighbours: HashMap<(Link, IpAddr), Mac>,
 }
 
 impl Default for Fib {
@@ -101,11 +126,13 @@ impl Default for Fib {
 }
 
 impl Fib {
-    /// Lays the routes flat. `interfaces` are our ports: a route over any other link is [`Hop::Foreign`].
+    /// Lays the routes flat. `interfaces` are our ports, with their VLANs: a route over any other link is
+    /// [`Hop::Foreign`].
     pub fn new(routes: &[Route], neighbours: &[Neighbour], interfaces: &[InterfaceInfo]) -> Self {
         let mut routes = routes.to_vec();
         routes.sort_by_key(|route| core::cmp::Reverse(route.metric)); // of equal prefixes the last counts
-        let target = |route: &Route| Target::of(route, interfaces);
+        let links = links(interfaces);
+        let target = |route: &Route| Target::of(route, &links);
         let v4 = routes.iter().filter_map(|route| match route.destination {
             IpAddr::V4(to) => Some((to.to_bits(), route.prefix_len.min(32), target(route))),
             IpAddr::V6(_) => None,
@@ -115,8 +142,8 @@ impl Fib {
             IpAddr::V4(_) => None,
         });
         let neighbours = neighbours.iter().filter_map(|neighbour| {
-            let port = interfaces.iter().position(|i| i.ifindex == neighbour.ifindex)?;
-            Some(((port, neighbour.address), neighbour.mac))
+            let (link, _) = links.get(&neighbour.ifindex)?;
+            Some(((*link, neighbour.address), neighbour.mac))
         });
         Self {
             v4: Ranges::from_prefixes(Target::Nowhere, v4),
@@ -135,37 +162,40 @@ impl Fib {
             Target::Nowhere => Hop::Unreachable,
             Target::Local => Hop::Local,
             Target::Foreign { ifindex } => Hop::Foreign { ifindex },
-            Target::Port { interface, gateway, mtu } => {
+            Target::Link { link: Link { interface, vlan }, gateway, mtu } => {
                 let next = gateway.unwrap_or(destination);
-                Hop::Via { interface, next, mac: self.neighbour(interface, next), mtu }
+                let mac = self.neighbour(interface, vlan, next);
+                Hop::Via { interface, vlan, next, mac, mtu }
             }
         }
     }
 
-    /// The Ethernet address of `next` on one of our ports.
-    pub fn neighbour(&self, interface: usize, next: IpAddr) -> Option<Mac> {
-        self.neighbours.get(&(interface, next)).copied()
+    /// The Ethernet address of `next` on one of our ports, or on a VLAN there.
+    pub fn neighbour(&self, interface: usize, vlan: Option<u16>, next: IpAddr) -> Option<Mac> {
+        self.neighbours.get(&(Link { interface, vlan }, next)).copied()
     }
 }
 
 impl Target {
-    fn of(route: &Route, interfaces: &[InterfaceInfo]) -> Self {
+    fn of(route: &Route, links: &Links) -> Self {
         let (gateway, ifindex) = match route.kind {
             RouteKind::Local => return Self::Local,
             RouteKind::Unreachable => return Self::Nowhere,
             RouteKind::Via { gateway, ifindex } => (gateway, ifindex),
         };
-        let found = interfaces.iter().enumerate().find(|(_, info)| info.ifindex == ifindex);
-        let Some((interface, info)) = found else { return Self::Foreign { ifindex } };
-        let mtu = route.mtu.map_or(info.mtu, |mtu| mtu.min(info.mtu)).max(MTU_MIN);
-        Self::Port { interface, gateway, mtu }
+        let Some(&(link, most)) = links.get(&ifindex) else { return Self::Foreign { ifindex } };
+        let mtu = route.mtu.map_or(most, |mtu| mtu.min(most)).max(MTU_MIN);
+        Self::Link { link, gateway, mtu }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tables::{Tags, Vlan};
     use sadb::{Name, Role};
+    use wire::ethernet::VlanTag;
+    use wire::iana::EtherType;
 
     fn interface(port: usize, ifindex: u32, mtu: u16) -> InterfaceInfo {
         InterfaceInfo {
@@ -178,7 +208,14 @@ mod tests {
             up: true,
             complete_checksums: true,
             addresses: Vec::new(),
+            vlans: Vec::new(),
+            driver: None,
         }
+    }
+
+    fn vlan(ifindex: u32, mtu: u16) -> Vlan {
+        let tags = Tags::One(VlanTag { protocol: EtherType::VLAN, control: ifindex as u16 });
+        Vlan { ifindex, mac: [2, 0, 0, 0, 1, 0], mtu, tags, addresses: Vec::new() }
     }
 
     fn route(to: &str, prefix_len: u8, kind: RouteKind) -> Route {
@@ -207,14 +244,46 @@ mod tests {
         let gateway = "192.0.2.1".parse().unwrap();
         assert_eq!(
             look("198.51.100.7"),
-            Hop::Via { interface: 0, next: gateway, mac: Some(mac), mtu: 1500 }
+            Hop::Via { interface: 0, vlan: None, next: gateway, mac: Some(mac), mtu: 1500 }
         );
         let next = "10.9.9.9".parse().unwrap();
-        assert_eq!(look("10.9.9.9"), Hop::Via { interface: 1, next, mac: None, mtu: 9000 });
+        let hop = Hop::Via { interface: 1, vlan: None, next, mac: None, mtu: 9000 };
+        assert_eq!(look("10.9.9.9"), hop);
         assert_eq!(look("10.1.2.3"), Hop::Unreachable);
         assert_eq!(look("10.2.0.9"), Hop::Local);
         assert_eq!(look("10.3.1.1"), Hop::Foreign { ifindex: 55 });
         assert_eq!(look("2001:db8::1"), Hop::Unreachable);
+    }
+
+    #[test]
+    fn a_route_over_a_vlan_leads_out_of_its_port_and_neighbours_of_each_link_are_apart() {
+        let mut ports = [interface(0, 7, 1500), interface(1, 9, 9000), interface(2, 22, 1500)];
+        ports[0].vlans = vec![vlan(20, 1500), vlan(21, 1400), vlan(22, 1300)];
+        let next = "192.0.2.1".parse().unwrap();
+        let neighbour = |ifindex: u32| Neighbour {
+            ifindex,
+            address: next,
+            mac: [2, 0, 0, 0, 9, ifindex as u8],
+        };
+        let routes = [
+            route("10.7.0.0", 16, via(Some("192.0.2.1"), 7)),
+            route("10.20.0.0", 16, via(Some("192.0.2.1"), 20)),
+            route("10.21.0.0", 16, via(Some("192.0.2.1"), 21)),
+            route("10.22.0.0", 16, via(Some("192.0.2.1"), 22)),
+            route("10.23.0.0", 16, via(Some("192.0.2.1"), 23)),
+        ];
+        let fib = Fib::new(&routes, &[neighbour(7), neighbour(21), neighbour(23)], &ports);
+        for (to, interface, vlan, mac, mtu) in [
+            ("10.7.0.1", 0, None, Some(neighbour(7).mac), 1500),
+            ("10.20.0.1", 0, Some(0), None, 1500),
+            ("10.21.0.1", 0, Some(1), Some(neighbour(21).mac), 1400),
+            ("10.22.0.1", 2, None, None, 1500), // a VLAN that is a port itself
+        ] {
+            let hop = Hop::Via { interface, vlan, next, mac, mtu };
+            assert_eq!(fib.lookup(to.parse().unwrap()), hop, "{to}");
+        }
+        let gone = fib.lookup("10.23.0.1".parse().unwrap());
+        assert_eq!(gone, Hop::Foreign { ifindex: 23 }, "a VLAN that is down is not in the list");
     }
 
     #[test]

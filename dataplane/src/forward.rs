@@ -13,6 +13,8 @@ use xsk::Frame;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Via {
     pub interface: usize,
+    /// As in [`Hop::Via`].
+    pub vlan: Option<u16>,
     pub next: IpAddr,
     pub mac: Option<Mac>,
     pub mtu: u16,
@@ -23,14 +25,17 @@ pub(crate) fn via(turn: &mut Turn<'_>, destination: IpAddr) -> Result<Via, DropR
     if let Some(via) = turn.desk.hops.recall(destination) {
         return Ok(via);
     }
-    let via = look_up(turn, destination)?;
+    let mut via = look_up(turn, destination)?;
+    // What a link could carry but a frame cannot hold is too big as well.
+    let most = turn.desk.pool.umem().largest_packet();
+    via.mtu = via.mtu.min(u16::try_from(most).unwrap_or(u16::MAX));
     turn.desk.hops.remember(destination, via);
     Ok(via)
 }
 
 fn look_up(turn: &Turn<'_>, destination: IpAddr) -> Result<Via, DropReason> {
     match turn.tables.fib.lookup(destination) {
-        Hop::Via { interface, next, mac, mtu } => Ok(Via { interface, next, mac, mtu }),
+        Hop::Via { interface, vlan, next, mac, mtu } => Ok(Via { interface, vlan, next, mac, mtu }),
         Hop::Foreign { .. } => Err(DropReason::InterfaceDown),
         Hop::Local | Hop::Unreachable => Err(DropReason::NoRoute),
     }
@@ -112,8 +117,8 @@ pub(crate) fn send(turn: &mut Turn<'_>, mut frame: Frame, via: Via, v4: bool) {
     let Some(mac) = via.mac else {
         return neighbours::wait(turn, frame, via, v4);
     };
-    match link::cover(&mut frame, info.mac, mac, v4) {
+    match link::cover(&mut frame, info, via.vlan, mac, v4) {
         Ok(()) => turn.enqueue(via.interface, frame, DropReason::TxFull),
-        Err(_) => turn.drop(frame, DropReason::NoRoom),
+        Err(why) => turn.drop(frame, why),
     }
 }

@@ -52,7 +52,10 @@ mod tests {
     #[test]
     fn what_was_found_is_remembered_until_the_tables_change() {
         let mut hops = Hops::new();
-        let via = |interface| Via { interface, next: [10, 0, 0, 1].into(), mac: None, mtu: 1500 };
+        let via = |interface| {
+            let next = [10, 0, 0, 1].into();
+            Via { interface, vlan: None, next, mac: None, mtu: 1500 }
+        };
         let to = |n: u32| IpAddr::from(n.to_be_bytes());
         hops.keep_for(7);
         for n in 0..1000 {

@@ -1,7 +1,9 @@
 //! The two errors a tunnel's entry sends: too big (RFC 1191, RFC 8201) and time exceeded. An error goes back the
 //! way its packet came: inside in the clear, into the tunnel under policy, or to the kernel.
+use crate::fib::Hop;
 use crate::packet::{Origin, Plain, Summary};
 use crate::spd::Flow;
+use crate::tables::InterfaceInfo;
 use crate::turn::Turn;
 use crate::{forward, link};
 use core::net::IpAddr;
@@ -71,27 +73,34 @@ fn write(frame: &mut Frame, source: IpAddr, about: &[u8], error: Error) -> Optio
     Some(())
 }
 
-/// The address that speaks: ours on the link where the packet arrived; towards a tunnel one that policy lets in;
-/// towards the kernel the destination's own, because the kernel believes no packet that claims to be its own.
+/// The address that speaks: ours on the link, VLAN or not, by which the answer leaves, else one of the port where the
+/// packet arrived; towards a tunnel one that policy lets in; towards the kernel the destination's own, because the
+/// kernel believes no packet that claims to be its own.
 fn source(turn: &Turn<'_>, about: &Plain) -> Option<IpAddr> {
     let fits = |address: &IpAddr| {
         address.is_ipv4() == about.ip.is_v4() && !crate::martian::address(*address)
     };
-    let on = |port: usize| turn.tables.interfaces.get(port).map(|info| info.addresses.as_slice());
     match about.origin {
         Origin::Ours => None,
         Origin::Kernel => Some(about.ip.destination),
         Origin::Inside { port } => {
-            let here = on(port).and_then(|all| all.iter().copied().find(fits));
-            here.or_else(|| turn.tables.locals.iter().find(fits))
+            let here = || turn.tables.interfaces.get(port)?.all_addresses().find(fits);
+            let back = way_back(turn, about.ip.source).and_then(|all| all.iter().find(|a| fits(a)));
+            back.copied().or_else(here).or_else(|| turn.tables.locals.iter().find(fits))
         }
         Origin::Outside => turn.tables.locals.iter().find(fits),
         Origin::Tunnel => {
             let inside = turn.tables.interfaces.iter().filter(|info| info.role == Role::Inside);
-            let mut ours = inside.flat_map(|info| info.addresses.iter().copied()).filter(fits);
+            let mut ours = inside.flat_map(InterfaceInfo::all_addresses).filter(fits);
             ours.find(|&local| is_protected(turn, local, &about.ip))
         }
     }
+}
+
+/// Our addresses on the link that leads to `source`, if it is one of ours.
+fn way_back<'t>(turn: &Turn<'t>, source: IpAddr) -> Option<&'t [IpAddr]> {
+    let Hop::Via { interface, vlan, .. } = turn.tables.fib.lookup(source) else { return None };
+    turn.tables.interfaces.get(interface).map(|info| info.addresses_on(vlan))
 }
 
 fn is_protected(turn: &Turn<'_>, local: IpAddr, about: &Summary) -> bool {

@@ -1,11 +1,13 @@
 //! What the kernel has told us: links, addresses, routes of the main table and neighbours. Pure state; messages go
 //! in by [`Kernel::apply`], whether they come from a dump or as a notification.
 use crate::fib::{Neighbour, Route, RouteKind};
+use crate::tables::Tags;
 use core::net::IpAddr;
 use netlink_packet_core::{NLM_F_APPEND, NLM_F_REPLACE};
-use netlink_packet_route::RouteNetlinkMessage as Rt;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::link::{
+    InfoData, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, VlanProtocol,
+};
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
 };
@@ -13,7 +15,10 @@ use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric, RouteNextHop,
     RouteNextHopFlags, RouteType, RouteVia,
 };
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage as Rt};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use wire::ethernet::VlanTag;
+use wire::iana::EtherType;
 
 /// One link of the kernel's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +31,12 @@ pub struct Link {
     pub mtu: u32,
     /// Administratively up, and with a carrier.
     pub up: bool,
+    /// What makes a virtual link: `veth`, `vlan`, `bond`.
+    pub kind: Option<String>,
+    /// The device behind a real one: its bus, and its name there.
+    pub device: Option<(String, String)>,
+    /// The link below a VLAN, and the VLAN's tag.
+    pub vlan: Option<(u32, VlanTag)>,
 }
 
 /// What a message did to the state.
@@ -61,6 +72,12 @@ impl Kernel {
     /// Takes one message in.
     pub fn apply(&mut self, message: &Rt, flags: u16) -> Effect {
         match message {
+            // What a bridge says of its ports: half of a link's attributes, and "deleted" when one leaves the bridge.
+            Rt::NewLink(link) | Rt::DelLink(link)
+                if link.header.interface_family == AddressFamily::Bridge =>
+            {
+                Effect::None
+            }
             Rt::NewLink(link) => self.new_link(link),
             Rt::DelLink(link) => self.delete_link(link.header.index),
             Rt::NewAddress(address) => self.address(address, true),
@@ -76,6 +93,18 @@ impl Kernel {
     /// The link of this name, with its number.
     pub fn link(&self, name: &str) -> Option<(u32, &Link)> {
         self.links.iter().find(|(_, link)| link.name == name).map(|(&index, link)| (index, link))
+    }
+
+    /// The VLANs on a link, and those in such VLANs, with their tags.
+    pub fn vlans_on(&self, port: u32) -> impl Iterator<Item = (u32, &Link, Tags)> {
+        self.links.iter().filter_map(move |(&index, link)| {
+            let (below, tag) = link.vlan?;
+            if below == port {
+                return Some((index, link, Tags::One(tag)));
+            }
+            let (lowest, outer) = self.links.get(&below)?.vlan?;
+            (lowest == port).then_some((index, link, Tags::Two { outer, inner: tag }))
+        })
     }
 
     /// Addresses on a link, with prefix lengths.
@@ -128,12 +157,15 @@ impl Kernel {
                 LinkAttribute::Address(octets) => {
                     link.mac = octets.as_slice().try_into().unwrap_or_default();
                 }
+                LinkAttribute::LinkInfo(info) => link.kind = kind(info),
                 _ => {}
             }
         }
         if link.name.is_empty() {
             return Effect::None;
         }
+        link.vlan = vlan(message);
+        link.device = device(message);
         match self.links.insert(message.header.index, link.clone()) {
             Some(before) if before == link => Effect::None,
             Some(before) if before.up && !link.up => Effect::Resync,
@@ -227,6 +259,53 @@ impl Kernel {
         };
         if before.0.map(|(mac, _)| mac) == before.1 { Effect::None } else { Effect::Changed }
     }
+}
+
+fn kind(info: &[LinkInfo]) -> Option<String> {
+    info.iter().find_map(|info| match info {
+        LinkInfo::Kind(kind) => Some(kind.to_string()),
+        _ => None,
+    })
+}
+
+/// The link below (`IFLA_LINK`) and the tag of a VLAN; `None` also where the link below is in another namespace, in
+/// which its number means another link.
+fn vlan(message: &LinkMessage) -> Option<(u32, VlanTag)> {
+    let (mut below, mut data) = (None, None);
+    for attribute in &message.attributes {
+        match attribute {
+            LinkAttribute::Link(index) => below = Some(*index),
+            LinkAttribute::LinkNetNsId(_) => return None,
+            LinkAttribute::LinkInfo(info) => {
+                data = info.iter().find_map(|info| match info {
+                    LinkInfo::Data(InfoData::Vlan(data)) => Some(data),
+                    _ => None,
+                });
+            }
+            _ => {}
+        }
+    }
+    let mut tag = VlanTag { protocol: EtherType::VLAN, control: 0 };
+    for item in data? {
+        match item {
+            InfoVlan::Id(id) => tag.control = id & 0x0fff,
+            InfoVlan::Protocol(VlanProtocol::Ieee8021Ad) => tag.protocol = EtherType::SERVICE_VLAN,
+            _ => {}
+        }
+    }
+    Some((below?, tag))
+}
+
+fn device(message: &LinkMessage) -> Option<(String, String)> {
+    let (mut bus, mut name) = (None, None);
+    for attribute in &message.attributes {
+        match attribute {
+            LinkAttribute::ParentDevBusName(text) => bus = Some(text.clone()),
+            LinkAttribute::ParentDevName(text) => name = Some(text.clone()),
+            _ => {}
+        }
+    }
+    bus.zip(name)
 }
 
 /// States in which the kernel itself would send to the address (`NUD_VALID`, net/neighbour.h).
@@ -325,7 +404,7 @@ fn mtu(metrics: &[RouteMetric]) -> Option<u16> {
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
-    use netlink_packet_route::AddressFamily;
+    use netlink_packet_route::link::InfoKind;
 
     fn route(to: &str, len: u8, metric: u32, oif: u32, gateway: Option<&str>) -> RouteMessage {
         let to: IpAddr = to.parse().unwrap();
@@ -444,6 +523,62 @@ mod tests {
         assert_eq!(kernel.apply(&link(3, "wan0", false), 0), Effect::Resync);
         assert_eq!(kernel.apply(&link(7, "lan0", true), 0), Effect::Changed);
         assert_eq!(kernel.link("lan0").map(|(index, link)| (index, link.mtu)), Some((7, 1500)));
+    }
+
+    fn vlan_link(index: u32, name: &str, below: u32, protocol: VlanProtocol, id: u16) -> Rt {
+        let Rt::NewLink(mut message) = link(index, name, true) else { unreachable!() };
+        let data = InfoData::Vlan(vec![InfoVlan::Protocol(protocol), InfoVlan::Id(id)]);
+        let info = vec![LinkInfo::Kind(InfoKind::Vlan), LinkInfo::Data(data)];
+        message.attributes.extend([LinkAttribute::Link(below), LinkAttribute::LinkInfo(info)]);
+        Rt::NewLink(message)
+    }
+
+    #[test]
+    fn vlans_are_followed_down_to_their_port_over_two_tags_and_no_further() {
+        use VlanProtocol::{Ieee8021Ad as Service, Ieee8021Q as Customer};
+        let mut kernel = Kernel::default();
+        for message in [
+            link(3, "wan0", true),
+            vlan_link(10, "wan0.100", 3, Customer, 100),
+            vlan_link(11, "wan0.7", 3, Service, 7),
+            vlan_link(12, "wan0.7.8", 11, Customer, 8),
+            vlan_link(13, "wan0.7.8.9", 12, Customer, 9),
+            vlan_link(14, "lan0.5", 4, Customer, 5),
+            vlan_link(15, "self", 15, Customer, 5), // no kernel says so; nothing must loop
+        ] {
+            assert_eq!(kernel.apply(&message, 0), Effect::Changed);
+        }
+        let tag = |protocol, control| VlanTag { protocol, control };
+        let (inner, outer) = (tag(EtherType::VLAN, 8), tag(EtherType::SERVICE_VLAN, 7));
+        let found: Vec<_> = kernel.vlans_on(3).map(|(index, _, tags)| (index, tags)).collect();
+        let wanted = [
+            (10, Tags::One(tag(EtherType::VLAN, 100))),
+            (11, Tags::One(outer)),
+            (12, Tags::Two { outer, inner }),
+        ];
+        assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn a_vlan_of_another_namespaces_link_is_not_taken_for_one_of_ours() {
+        let Rt::NewLink(mut message) = vlan_link(10, "v", 3, VlanProtocol::Ieee8021Q, 1) else {
+            unreachable!()
+        };
+        message.attributes.push(LinkAttribute::LinkNetNsId(0));
+        let mut kernel = Kernel::default();
+        kernel.apply(&Rt::NewLink(message), 0);
+        assert_eq!(kernel.vlans_on(3).count(), 0);
+    }
+
+    #[test]
+    fn a_link_that_leaves_a_bridge_is_still_there() {
+        let mut kernel = Kernel::default();
+        kernel.apply(&link(3, "wan0", true), 0);
+        let Rt::NewLink(mut message) = link(3, "wan0", false) else { unreachable!() };
+        message.header.interface_family = AddressFamily::Bridge;
+        assert_eq!(kernel.apply(&Rt::NewLink(message.clone()), 0), Effect::None);
+        assert_eq!(kernel.apply(&Rt::DelLink(message), 0), Effect::None);
+        assert!(kernel.link("wan0").is_some_and(|(_, link)| link.up));
     }
 
     #[test]

@@ -57,5 +57,5 @@ pub use fib::{Fib, Hop, Neighbour, Route, RouteKind};
 pub use notice::Notice;
 pub use sad::Sad;
 pub use spd::Spd;
-pub use tables::{InterfaceInfo, LocalAddresses, Shared, Tables};
+pub use tables::{InterfaceInfo, LocalAddresses, Shared, Tables, Tags, Vlan};
 pub use worker::{Config, NoPlace, PortRole, Worker};

@@ -1,6 +1,7 @@
 //! Ethernet: off when a frame arrives, on when it leaves.
 use crate::fib::Mac;
 use crate::packet::Summary;
+use crate::tables::{InterfaceInfo, Tags};
 use crate::turn::Turn;
 use sadb::DropReason;
 use wire::ethernet::{Ethernet, Header};
@@ -53,15 +54,39 @@ fn strip(frame: &mut Frame) -> Result<bool, DropReason> {
     Ok(v4)
 }
 
-/// Puts a link header on.
+/// Puts a link header on, tagged where the way leads into a VLAN.
 pub(crate) fn cover(
     frame: &mut Frame,
-    source: Mac,
+    port: &InterfaceInfo,
+    vlan: Option<u16>,
     destination: Mac,
     v4: bool,
-) -> Result<(), NoRoom> {
+) -> Result<(), DropReason> {
     let ethertype = if v4 { EtherType::IPV4 } else { EtherType::IPV6 };
-    let header = Header { destination, source, ethertype }.emit();
-    frame.push(header.len())?.copy_from_slice(&header);
+    let header = Header { destination, source: port.mac, ethertype };
+    match vlan {
+        None => put(frame, header.emit()),
+        Some(place) => tagged(frame, port, place, header),
+    }
+}
+
+/// Priority and drop eligibility stay 0, as with the kernel's VLANs while they map none.
+fn tagged(
+    frame: &mut Frame,
+    port: &InterfaceInfo,
+    place: u16,
+    header: Header,
+) -> Result<(), DropReason> {
+    let vlan = port.vlans.get(usize::from(place)).ok_or(DropReason::InterfaceDown)?;
+    let header = Header { source: vlan.mac, ..header };
+    match vlan.tags {
+        Tags::One(tag) => put(frame, header.emit_tagged(tag)),
+        Tags::Two { outer, inner } => put(frame, header.emit_double_tagged(outer, inner)),
+    }
+}
+
+fn put<const N: usize>(frame: &mut Frame, header: [u8; N]) -> Result<(), DropReason> {
+    let room = frame.push(N).map_err(|NoRoom { .. }| DropReason::NoRoom)?;
+    room.copy_from_slice(&header);
     Ok(())
 }

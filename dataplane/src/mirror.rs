@@ -12,9 +12,9 @@
 //! neighbours that were asked for are used again at intervals, so that a changed address is found.
 use crate::bell::Bell;
 use crate::fib::{Fib, RouteKind};
-use crate::kernel::{Effect, Kernel};
+use crate::kernel::{Effect, Kernel, Link};
 use crate::netlink::{self, Message, Netlink, NetlinkError};
-use crate::tables::{InterfaceInfo, LocalAddresses};
+use crate::tables::{InterfaceInfo, LocalAddresses, Tags, Vlan};
 use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 use crossbeam_queue::ArrayQueue;
@@ -25,7 +25,7 @@ use netlink_packet_route::neighbour::{
 use netlink_packet_route::route::RouteMessage;
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage as Rt};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use sadb::{Interface, Role};
+use sadb::{Interface, Name, Role};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -292,10 +292,10 @@ impl Follower {
 
     fn publish(&mut self, now: Instant, views: &Sender<View>, news: &Bell) {
         let view = self.names.view(&self.kernel);
-        self.in_use.retain(|(on, _)| view.interfaces.iter().any(|port| port.ifindex == *on));
+        self.in_use.retain(|(on, _)| view.interfaces.iter().any(|port| port.carries(*on)));
         for route in self.kernel.routes() {
             if let RouteKind::Via { gateway: Some(gateway), ifindex } = route.kind
-                && view.interfaces.iter().any(|port| port.ifindex == ifindex)
+                && view.interfaces.iter().any(|port| port.carries(ifindex))
                 && self.in_use.len() < IN_USE
             {
                 self.in_use.insert((ifindex, gateway));
@@ -352,7 +352,7 @@ impl Names {
         let neighbours: Vec<_> = kernel.neighbours().collect();
         let behind_inside = |ifindex| {
             let mut ports = interfaces.iter();
-            ports.any(|port| port.ifindex == ifindex && port.role == Role::Inside)
+            ports.any(|port| port.carries(ifindex) && port.role == Role::Inside)
         };
         let inside = routes.iter().filter(|route| {
             let RouteKind::Via { ifindex, .. } = route.kind else { return false };
@@ -371,17 +371,57 @@ impl Names {
 fn info(port: usize, interface: &Interface, kernel: &Kernel) -> InterfaceInfo {
     let link = kernel.link(interface.name.as_str());
     let ifindex = link.map_or(0, |(ifindex, _)| ifindex);
+    let mtu = link.map_or(0, |(_, link)| u16::try_from(link.mtu).unwrap_or(u16::MAX));
     InterfaceInfo {
         port,
         ifindex,
         mac: link.map(|(_, link)| link.mac).unwrap_or_default(),
-        mtu: link.map_or(0, |(_, link)| u16::try_from(link.mtu).unwrap_or(u16::MAX)),
+        mtu,
         role: interface.role,
         name: interface.name,
         up: link.is_some_and(|(_, link)| link.up),
         complete_checksums: interface.complete_checksums,
-        addresses: kernel.addresses_on(ifindex).map(|(address, _)| address).collect(),
+        addresses: addresses(kernel, ifindex),
+        vlans: vlans(kernel, ifindex, mtu),
+        driver: link.and_then(|(_, link)| driver(link)),
     }
+}
+
+fn addresses(kernel: &Kernel, ifindex: u32) -> Vec<IpAddr> {
+    kernel.addresses_on(ifindex).map(|(address, _)| address).collect()
+}
+
+/// Those that are up. A route over one that is down leads nowhere.
+fn vlans(kernel: &Kernel, port: u32, port_mtu: u16) -> Vec<Vlan> {
+    let up = kernel.vlans_on(port).filter(|(_, link, _)| link.up);
+    let vlan = |(ifindex, link, tags): (u32, &Link, Tags)| Vlan {
+        ifindex,
+        mac: link.mac,
+        mtu: vlan_mtu(u16::try_from(link.mtu).unwrap_or(u16::MAX), port_mtu, tags),
+        tags,
+        addresses: addresses(kernel, ifindex),
+    };
+    up.map(vlan).collect()
+}
+
+/// Every driver takes a frame with one tag more than its MTU says (`VLAN_HLEN`, linux/if_vlan.h). The second tag of
+/// our frames must fit below the port's MTU: many drivers, veth among them, drop what is longer.
+fn vlan_mtu(own: u16, port: u16, tags: Tags) -> u16 {
+    match tags {
+        Tags::One(_) => own,
+        Tags::Two { .. } => own.min(port.saturating_sub(4)),
+    }
+}
+
+/// The name of the driver behind a real device, or of the kind of a virtual link. `/sys/bus`, unlike `/sys/class/net`,
+/// is the same in every network namespace.
+fn driver(link: &Link) -> Option<Name> {
+    if let Some((bus, name)) = &link.device
+        && let Ok(driver) = std::fs::read_link(format!("/sys/bus/{bus}/devices/{name}/driver"))
+    {
+        return Name::new(driver.file_name()?.to_str()?);
+    }
+    Name::new(link.kind.as_deref()?)
 }
 
 fn link_local(address: IpAddr) -> bool {
@@ -391,13 +431,16 @@ fn link_local(address: IpAddr) -> bool {
     }
 }
 
-/// The directed broadcast address of each IPv4 network on our ports that has one (RFC 3021: not /31 and /32).
+/// The directed broadcast address of each IPv4 network on our ports and their VLANs that has one (RFC 3021: not /31 and /32).
 fn broadcasts<'k>(
     kernel: &'k Kernel,
     interfaces: &'k [InterfaceInfo],
 ) -> impl Iterator<Item = IpAddr> + 'k {
     let ports = interfaces.iter().filter(|port| port.ifindex != 0);
-    ports.flat_map(|port| kernel.addresses_on(port.ifindex)).filter_map(|(address, len)| {
+    let links = ports.flat_map(|port| {
+        core::iter::once(port.ifindex).chain(port.vlans.iter().map(|vlan| vlan.ifindex))
+    });
+    links.flat_map(|link| kernel.addresses_on(link)).filter_map(|(address, len)| {
         let IpAddr::V4(address) = address else { return None };
         let hosts = u32::MAX.checked_shr(u32::from(len)).filter(|_| len < 31)?;
         Some(IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() | hosts)))

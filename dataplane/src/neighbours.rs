@@ -1,8 +1,8 @@
 //! Packets whose next hop has no Ethernet address yet: a few wait, briefly, while the kernel asks.
 use crate::forward::{self, Via};
 use crate::notice::Notice;
+use crate::tables::Tables;
 use crate::turn::Turn;
-use core::net::IpAddr;
 use core::time::Duration;
 use sadb::{Counter, DropReason};
 use std::collections::VecDeque;
@@ -16,10 +16,23 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 struct Waiter {
     frame: Frame,
-    interface: usize,
-    next: IpAddr,
+    via: Via,
+    /// The link of `via`, as the kernel numbers it.
+    ifindex: u32,
     v4: bool,
     until: Duration,
+}
+
+impl Waiter {
+    /// The way by the tables of now. `None`: its VLAN is gone. (Another may stand in its place in the list.)
+    fn way(&self, tables: &Tables) -> Option<Via> {
+        let Via { interface, vlan, next, .. } = self.via;
+        let vlan = match vlan {
+            Some(_) => Some(tables.interfaces.get(interface)?.vlan_place(self.ifindex)?),
+            None => None,
+        };
+        Some(Via { vlan, mac: tables.fib.neighbour(interface, vlan, next), ..self.via })
+    }
 }
 
 /// In the order of their arrival.
@@ -38,26 +51,26 @@ impl Waiting {
         self.frames.len()
     }
 
-    fn asked(&self, via: Via) -> bool {
-        self.frames.iter().any(|w| (w.interface, w.next) == (via.interface, via.next))
+    fn asked(&self, ifindex: u32, via: Via) -> bool {
+        self.frames.iter().any(|waiter| (waiter.ifindex, waiter.via.next) == (ifindex, via.next))
     }
 }
 
 /// Keeps a packet until its neighbour is known, and has the kernel ask if nobody has.
 pub(crate) fn wait(turn: &mut Turn<'_>, frame: Frame, via: Via, v4: bool) {
-    let Via { interface, next, .. } = via;
-    let Some(info) = turn.tables.interfaces.get(interface) else {
+    let port = turn.tables.interfaces.get(via.interface);
+    let Some(ifindex) = port.and_then(|port| port.link_number(via.vlan)) else {
         return turn.drop(frame, DropReason::InterfaceDown);
     };
     if turn.desk.waiting.len() >= WAITING {
         return turn.drop(frame, DropReason::NoNeighbour);
     }
-    if !turn.desk.waiting.asked(via) {
-        turn.shared.tell(Notice::Resolve { ifindex: info.ifindex, address: next });
+    if !turn.desk.waiting.asked(ifindex, via) {
+        turn.shared.tell(Notice::Resolve { ifindex, address: via.next });
     }
     turn.count(Counter::WaitedForNeighbour);
     let until = turn.now + PATIENCE;
-    turn.desk.waiting.frames.push_back(Waiter { frame, interface, next, v4, until });
+    turn.desk.waiting.frames.push_back(Waiter { frame, via, ifindex, v4, until });
 }
 
 /// Sends what has become sendable since the tables changed, and gives up on what waited too long.
@@ -70,14 +83,13 @@ pub(crate) fn retry(turn: &mut Turn<'_>) {
     }
     for _ in 0..turn.desk.waiting.len() {
         let Some(waiter) = turn.desk.waiting.frames.pop_front() else { return };
-        let mac = turn.tables.fib.neighbour(waiter.interface, waiter.next);
-        match mac {
-            Some(_) => {
-                let Waiter { frame, interface, next, v4, .. } = waiter;
-                forward::send(turn, frame, Via { interface, next, mac, mtu: 0 }, v4);
+        match waiter.way(turn.tables) {
+            Some(via) if via.mac.is_some() => forward::send(turn, waiter.frame, via, waiter.v4),
+            None => turn.drop(waiter.frame, DropReason::InterfaceDown),
+            Some(_) if waiter.until <= turn.now => {
+                turn.drop(waiter.frame, DropReason::NoNeighbour);
             }
-            None if waiter.until <= turn.now => turn.drop(waiter.frame, DropReason::NoNeighbour),
-            None => turn.desk.waiting.frames.push_back(waiter),
+            Some(via) => turn.desk.waiting.frames.push_back(Waiter { via, ..waiter }),
         }
     }
 }

@@ -86,12 +86,6 @@ pub fn queues(name: &str, ifindex: u32) -> u32 {
     u32::try_from(names.filter(|name| name.starts_with("rx-")).count()).unwrap_or(1).max(1)
 }
 
-/// The driver's name, where there is a device behind the interface.
-pub fn driver(name: &str) -> Option<Name> {
-    let path = Path::new("/sys/class/net").join(name).join("device/driver");
-    Name::new(std::fs::read_link(path).ok()?.file_name()?.to_str()?)
-}
-
 struct Bound {
     ifindex: u32,
     queues: u32,
@@ -363,7 +357,7 @@ impl Entry {
             mode: bound.map_or(XdpMode::Down, |bound| bound.mode),
             queues: bound.map_or(0, |bound| bound.queues),
             mtu: link.map_or(0, |link| u32::from(link.mtu)),
-            driver: driver(name.as_str()),
+            driver: link.and_then(|link| link.driver),
             up: link.is_some_and(|link| link.up),
             rx_dropped: counts.rx_dropped,
             rx_ring_full: counts.rx_ring_full,

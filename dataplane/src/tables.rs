@@ -10,6 +10,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_queue::ArrayQueue;
 use sadb::{Name, Region, Role, Setup};
 use std::collections::HashSet;
+use wire::ethernet::VlanTag;
 
 /// Notices that may wait for the keeper.
 const NOTICES: usize = 1024;
@@ -96,6 +97,77 @@ pub struct InterfaceInfo {
     pub complete_checksums: bool,
     /// The gateway's addresses on this link: sources for ICMP errors.
     pub addresses: Vec<IpAddr>,
+    /// The VLANs on this link that are up.
+    pub vlans: Vec<Vlan>,
+    /// The kernel's driver, where it is known.
+    pub driver: Option<Name>,
+}
+
+/// A VLAN on one of our ports, or a VLAN in such a VLAN: a link of its own to routes and neighbours, with the port's
+/// role and rings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vlan {
+    /// As the kernel numbers links.
+    pub ifindex: u32,
+    /// Its Ethernet address.
+    pub mac: Mac,
+    /// Largest IP packet, octets.
+    pub mtu: u16,
+    /// What its frames carry.
+    pub tags: Tags,
+    /// The gateway's addresses on it.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// The tags of a VLAN's frames (IEEE 802.1Q, 802.1ad). More than two are not supported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tags {
+    /// A VLAN on the port.
+    One(VlanTag),
+    /// A VLAN in a VLAN.
+    Two {
+        /// First in the frame.
+        outer: VlanTag,
+        /// Next to the packet.
+        inner: VlanTag,
+    },
+}
+
+impl InterfaceInfo {
+    /// Whether this link of the kernel's is the port or one of its VLANs.
+    pub fn carries(&self, ifindex: u32) -> bool {
+        self.ifindex == ifindex || self.vlan_place(ifindex).is_some()
+    }
+
+    /// The kernel's number of the port's own link, or of a VLAN on it.
+    pub fn link_number(&self, vlan: Option<u16>) -> Option<u32> {
+        match vlan {
+            None => Some(self.ifindex),
+            Some(place) => self.vlans.get(usize::from(place)).map(|vlan| vlan.ifindex),
+        }
+    }
+
+    /// Where in [`InterfaceInfo::vlans`] the link with this number stands.
+    pub fn vlan_place(&self, ifindex: u32) -> Option<u16> {
+        let place = self.vlans.iter().position(|vlan| vlan.ifindex == ifindex)?;
+        u16::try_from(place).ok()
+    }
+
+    /// The gateway's addresses on the port's own link, or on a VLAN on it.
+    pub fn addresses_on(&self, vlan: Option<u16>) -> &[IpAddr] {
+        match vlan {
+            None => &self.addresses,
+            Some(place) => {
+                self.vlans.get(usize::from(place)).map_or(&[], |vlan| vlan.addresses.as_slice())
+            }
+        }
+    }
+
+    /// The gateway's addresses on the port: those of its own link first.
+    pub fn all_addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let vlans = self.vlans.iter().flat_map(|vlan| &vlan.addresses);
+        self.addresses.iter().chain(vlans).copied()
+    }
 }
 
 /// The gateway's own addresses, on any link.

@@ -152,13 +152,15 @@ fn a_neighbour_that_a_packet_waits_for_is_resolved_by_the_kernel() {
     for address in ["192.0.2.2", "2001:db8::2"] {
         let address: std::net::IpAddr = address.parse().unwrap();
         mirror.resolve(ifindex, address);
-        until(&mirror, "the neighbour answers", |view| view.fib.neighbour(0, address).is_some());
+        until(&mirror, "the neighbour answers", |view| {
+            view.fib.neighbour(0, None, address).is_some()
+        });
     }
     mirror.resolve(ifindex, "192.0.2.77".parse().unwrap()); // nobody: no answer, no harm
     mirror.resolve(9999, "192.0.2.2".parse().unwrap()); // no such link
     net.ip("neigh del 192.0.2.2 dev wan0");
     let gone = "192.0.2.2".parse().unwrap();
-    until(&mirror, "it is forgotten", |view| view.fib.neighbour(0, gone).is_none());
+    until(&mirror, "it is forgotten", |view| view.fib.neighbour(0, None, gone).is_none());
 }
 
 #[test]

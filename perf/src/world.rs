@@ -461,6 +461,8 @@ fn link(
         up: true,
         complete_checksums: true,
         addresses: vec![address.into()],
+        vlans: Vec::new(),
+        driver: None,
     })
 }
 

@@ -146,6 +146,17 @@ impl Header {
         }
         out
     }
+
+    /// The header's octets with two tags; `outer` stands first.
+    pub fn emit_double_tagged(&self, outer: VlanTag, inner: VlanTag) -> [u8; MAX_HEADER] {
+        let first = Self { ethertype: inner.protocol, ..*self }.emit_tagged(outer);
+        let ([a, b], [c, d]) = (inner.control.to_be_bytes(), self.ethertype.0.to_be_bytes());
+        let mut out = [0; MAX_HEADER];
+        for (to, from) in out.iter_mut().zip(first.into_iter().chain([a, b, c, d])) {
+            *to = from;
+        }
+        out
+    }
 }
 
 #[cfg(test)]
@@ -219,5 +230,12 @@ mod tests {
         let frame = Ethernet::parse(&tagged).unwrap();
         assert_eq!(frame.tags().collect::<Vec<_>>(), [tag]);
         assert_eq!((frame.ethertype(), frame.header_len()), (EtherType::IPV6, 18));
+
+        let inner = VlanTag { protocol: EtherType::VLAN, control: 0x6123 };
+        let double = header.emit_double_tagged(tag, inner);
+        let frame = Ethernet::parse(&double).unwrap();
+        assert_eq!(frame.tags().collect::<Vec<_>>(), [tag, inner]);
+        assert_eq!((frame.ethertype(), frame.header_len()), (EtherType::IPV6, 22));
+        assert_eq!((frame.destination(), frame.source()), ([1; 6], [2; 6]));
     }
 }

@@ -261,6 +261,8 @@ impl World {
             up: true,
             complete_checksums: true,
             addresses: addresses.to_vec(),
+            vlans: Vec::new(),
+            driver: None,
         };
         let inside = [end.inside(false), end.inside(true)];
         let outside = [end.outer(false), end.outer(true)];
