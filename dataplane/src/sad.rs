@@ -10,7 +10,7 @@ use crypto::{BadKey, OpenKey, SealKey, Suite};
 use sadb::sa::slot_of;
 use sadb::slots::Guard;
 use sadb::{Direction, Encap, Refusal, Region, Sa, SaKeys, Slots, Totals};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wire::iana::{EncryptionId, IntegrityId};
 
@@ -29,16 +29,23 @@ pub struct Sad {
 }
 
 /// SPIs that do not name their slot, and the UDP ports of ours that carry ESP: both few.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Fixed {
     slots: HashMap<u32, u32>,
     encap_ports: Vec<u16>,
 }
 
+/// Everything is found by a key: one more SA costs the same, however many there are.
 #[derive(Debug, Default)]
 struct Book {
     installed: u64,
     entries: HashMap<u32, Entry>,
+    /// By tunnel: its outbound SAs' slots, oldest first.
+    senders: HashMap<u32, BTreeMap<u64, u32>>,
+    /// Inbound SPIs and their slots.
+    spis: HashMap<u32, u32>,
+    /// UDP ports of ours that carry ESP, and for how many inbound SAs.
+    ports: BTreeMap<u16, u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +53,43 @@ struct Entry {
     sa: Sa,
     /// Later SAs of a tunnel have higher numbers.
     order: u64,
+}
+
+impl Book {
+    fn enter(&mut self, entry: Entry) {
+        let Sa { slot, spi, tunnel, .. } = entry.sa;
+        self.entries.insert(slot, entry);
+        if entry.sa.direction == Direction::Outbound {
+            self.senders.entry(tunnel).or_default().insert(entry.order, slot);
+            return;
+        }
+        self.spis.insert(spi, slot);
+        if let Encap::Udp { local, .. } = entry.sa.encap {
+            *self.ports.entry(local).or_default() += 1;
+        }
+    }
+
+    fn leave(&mut self, slot: u32) -> Option<Entry> {
+        let entry = self.entries.remove(&slot)?;
+        let Sa { spi, tunnel, .. } = entry.sa;
+        if entry.sa.direction == Direction::Outbound {
+            let senders = self.senders.get_mut(&tunnel)?;
+            senders.remove(&entry.order);
+            if senders.is_empty() {
+                self.senders.remove(&tunnel);
+            }
+            return Some(entry);
+        }
+        self.spis.remove(&spi);
+        if let Encap::Udp { local, .. } = entry.sa.encap {
+            let count = self.ports.get_mut(&local)?;
+            *count -= 1;
+            if *count == 0 {
+                self.ports.remove(&local);
+            }
+        }
+        Some(entry)
+    }
 }
 
 enum Key {
@@ -85,8 +129,8 @@ impl Sad {
         self.publish(sa, key(sa, keys)?, region)?;
         book.installed += 1;
         let order = book.installed;
-        book.entries.insert(sa.slot, Entry { sa: *sa, order });
-        self.reindex(&book);
+        book.enter(Entry { sa: *sa, order });
+        self.reindex(&book, sa);
         self.elect(&book, sa.tunnel);
         Ok(())
     }
@@ -97,7 +141,7 @@ impl Sad {
     /// [`Refusal::NoSuchSa`] unless slot, SPI, direction and tunnel are those of an installed SA.
     pub fn update(&self, sa: &Sa) -> Result<(), Refusal> {
         let mut book = self.book();
-        let entry = book.entries.get_mut(&sa.slot).ok_or(Refusal::NoSuchSa)?;
+        let entry = *book.entries.get(&sa.slot).ok_or(Refusal::NoSuchSa)?;
         let same = |sa: &Sa| (sa.spi, sa.direction, sa.tunnel, sa.suite, sa.esn);
         if same(&entry.sa) != same(sa) {
             return Err(Refusal::NoSuchSa);
@@ -112,8 +156,9 @@ impl Sad {
             let new = Inbound::new(sa, Arc::clone(&old.key), Arc::clone(&old.window));
             self.inbound.publish(index, new);
         }
-        entry.sa = *sa;
-        self.reindex(&book);
+        book.leave(sa.slot);
+        book.enter(Entry { sa: *sa, order: entry.order });
+        self.reindex(&book, sa);
         Ok(())
     }
 
@@ -125,11 +170,11 @@ impl Sad {
         let mut book = self.book();
         let found = book.entries.get(&slot).filter(|entry| entry.sa.spi == spi).copied();
         let entry = found.ok_or(Refusal::NoSuchSa)?;
-        book.entries.remove(&slot);
+        book.leave(slot);
         self.elect(&book, entry.sa.tunnel); // nobody finds it by its tunnel any more, then by its slot
         self.outbound.retire(slot as usize);
         self.inbound.retire(slot as usize);
-        self.reindex(&book);
+        self.reindex(&book, &entry.sa);
         Ok(())
     }
 
@@ -192,9 +237,7 @@ impl Sad {
             return Err(Refusal::ReservedSpi); // RFC 4303 §2.1
         }
         // An inbound SPI alone must name its SA (RFC 4301 §4.1); an outbound one is the peer's affair.
-        let twin =
-            |entry: &Entry| entry.sa.direction == Direction::Inbound && entry.sa.spi == sa.spi;
-        if sa.direction == Direction::Inbound && book.entries.values().any(twin) {
+        if sa.direction == Direction::Inbound && book.spis.contains_key(&sa.spi) {
             return Err(Refusal::SpiInUse);
         }
         addresses(sa)?;
@@ -218,26 +261,30 @@ impl Sad {
 
     /// The newest outbound SA of the tunnel sends.
     fn elect(&self, book: &Book, tunnel: u32) {
-        let sends =
-            |entry: &&Entry| entry.sa.tunnel == tunnel && entry.sa.direction == Direction::Outbound;
-        let newest = book.entries.values().filter(sends).max_by_key(|entry| entry.order);
+        let newest = book.senders.get(&tunnel).and_then(BTreeMap::last_key_value);
         if let Some(current) = self.current.get(tunnel as usize) {
             // Release, paired with the Acquire in `outbound_of`: the SA was published before.
-            current.store(newest.map_or(0, |entry| entry.sa.slot + 1), Ordering::Release);
+            current.store(newest.map_or(0, |(_, slot)| slot + 1), Ordering::Release);
         }
     }
 
-    fn reindex(&self, book: &Book) {
-        let inbound = || book.entries.values().filter(|e| e.sa.direction == Direction::Inbound);
-        let manual = inbound().filter(|entry| slot_of(entry.sa.spi) != Some(entry.sa.slot));
-        let ports = inbound().filter_map(|entry| match entry.sa.encap {
-            Encap::Udp { local, .. } => Some(local),
-            Encap::Raw => None,
-        });
-        let mut encap_ports: Vec<u16> = ports.chain([ENCAP_PORT]).collect();
-        encap_ports.sort_unstable();
-        encap_ports.dedup();
-        let slots = manual.map(|entry| (entry.sa.spi, entry.sa.slot)).collect();
+    /// After `sa` came, changed or went. Most SAs are found by their SPI and ask for no port of their own: for those
+    /// nothing is published.
+    fn reindex(&self, book: &Book, sa: &Sa) {
+        let fixed = self.fixed.load();
+        let slot = book.spis.get(&sa.spi).copied().filter(|&slot| slot_of(sa.spi) != Some(slot));
+        let extra = book.ports.keys().copied().filter(|&port| port != ENCAP_PORT);
+        let encap_ports: Vec<u16> = [ENCAP_PORT].into_iter().chain(extra).collect();
+        let moved = sa.direction == Direction::Inbound && fixed.slots.get(&sa.spi).copied() != slot;
+        if !moved && fixed.encap_ports == encap_ports {
+            return;
+        }
+        let mut slots = fixed.slots.clone();
+        match slot.filter(|_| moved) {
+            Some(slot) => _ = slots.insert(sa.spi, slot),
+            None if moved => _ = slots.remove(&sa.spi),
+            None => {}
+        }
         self.fixed.store(Arc::new(Fixed { slots, encap_ports }));
     }
 }

@@ -5,7 +5,7 @@
 use crate::ranges::{Address, Number, Ranges};
 use core::net::IpAddr;
 use sadb::{Policy, Verdict};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use wire::selector::{PortRange, Selector};
 
 /// What policy looks at. One value for both directions: `local` is the source of what leaves and the destination
@@ -147,18 +147,31 @@ impl<A: Address> Family<A> {
     }
 }
 
-/// For each piece between two boundaries, the entries that cover it, in order.
+/// For each piece between two boundaries, the entries that cover it, in order. Pieces come in ascending order, so
+/// entries come and go once each.
 fn index<A: Address>(entries: &[Entry<A>], lists: &mut Vec<u32>) -> Option<Ranges<A, (u32, u32)>> {
     let mut full = false;
+    let mut coming: Vec<(A, usize)> =
+        entries.iter().zip(0..).map(|(e, at)| (e.remote.0, at)).collect();
+    let mut going: Vec<(A, usize)> =
+        entries.iter().zip(0..).map(|(e, at)| (e.remote.1, at)).collect();
+    coming.sort_unstable();
+    going.sort_unstable();
+    let (mut coming, mut going) = (coming.into_iter().peekable(), going.into_iter().peekable());
+    let mut covering = BTreeSet::new();
     let pieces = Ranges::cut(entries.iter().map(|entry| entry.remote), |start| {
+        while let Some((_, at)) = coming.next_if(|&(first, _)| first <= start) {
+            covering.insert(at);
+        }
+        while let Some((_, at)) = going.next_if(|&(last, _)| last < start) {
+            covering.remove(&at);
+        }
         let from = lists.len();
         full |= from > INDEX_MAX;
-        if !full {
-            for (at, entry) in entries.iter().enumerate().filter(|(_, e)| within(start, e.remote)) {
-                lists.push(at as u32);
-                if entry.shadows_all() {
-                    break;
-                }
+        for &at in covering.iter().filter(|_| !full) {
+            lists.push(at as u32);
+            if entries.get(at).is_some_and(Entry::shadows_all) {
+                break;
             }
         }
         (from as u32, lists.len() as u32)
