@@ -67,6 +67,11 @@ impl Frame {
         self.umem.address(self.index) + self.start as u64
     }
 
+    /// Whether it is one of the large frames, which no device can send ([`Umem::with_large`]).
+    pub const fn is_large(&self) -> bool {
+        self.umem.is_large()
+    }
+
     pub(crate) fn lives_in(&self, umem: &Umem) -> bool {
         std::ptr::eq(self.umem, umem)
     }
@@ -81,9 +86,10 @@ impl Frame {
         self.start as usize
     }
 
-    /// Octets free behind the packet.
+    /// Octets free behind the packet; no packet grows beyond 65 535.
     pub const fn tailroom(&self) -> usize {
-        self.umem.frame_size() - self.end()
+        let (free, growth) = (self.umem.frame_size() - self.end(), u16::MAX - self.len);
+        if free < growth as usize { free } else { growth as usize }
     }
 
     const fn end(&self) -> usize {
@@ -104,7 +110,8 @@ impl Frame {
     /// Takes `n` octets off the head; all of them if there are fewer.
     pub fn pull(&mut self, n: usize) {
         let n = n.min(self.len());
-        self.start += n as u16;
+        // Only an empty packet can start at 65 536, the end of a large frame; it starts before.
+        self.start = self.start.saturating_add(n as u16);
         self.len -= n as u16;
     }
 
@@ -126,9 +133,9 @@ impl Frame {
         self.len = self.len().min(len) as u16;
     }
 
-    /// Makes the packet empty, with `headroom` octets before it (at most the whole frame).
+    /// Makes the packet empty, with `headroom` octets before it (at most the whole frame, or 65 535).
     pub fn reset(&mut self, headroom: usize) {
-        self.start = headroom.min(self.umem.frame_size()) as u16;
+        self.start = headroom.min(self.umem.frame_size()).min(usize::from(u16::MAX)) as u16;
         self.len = 0;
     }
 
@@ -264,6 +271,24 @@ mod tests {
         assert_eq!(frame.headroom(), HEADROOM + 3);
         frame.reset(usize::MAX);
         assert_eq!((frame.headroom(), frame.tailroom()), (4096, 0));
+    }
+
+    #[test]
+    fn the_longest_packet_fits_a_large_frame_and_not_an_octet_more() {
+        let umem = Umem::with_large(1, 2048, 1).unwrap();
+        let mut frame = umem.large().and_then(Umem::take).unwrap();
+        frame.reset(0);
+        assert_eq!(frame.tailroom(), 65_535);
+        frame.extend(65_535).unwrap().fill(7);
+        assert_eq!((frame.tailroom(), frame.extend(1).unwrap_err().have), (0, 0));
+        frame.pull(20);
+        assert_eq!((frame.len(), frame.tailroom(), frame.headroom()), (65_515, 1, 20));
+        frame.extend(1).unwrap().fill(8);
+        assert_eq!((frame[0], frame[65_514], frame[65_515]), (7, 7, 8));
+        frame.pull(usize::MAX);
+        assert!(frame.is_empty() && frame.headroom() == 65_535);
+        frame.reset(usize::MAX);
+        assert_eq!((frame.headroom(), frame.tailroom()), (65_535, 1));
     }
 
     #[test]

@@ -7,6 +7,9 @@
 //! frame and looks at it, in release builds too, whenever a descriptor comes back from a ring; a
 //! descriptor that names a frame which is somewhere else is counted and ignored, never aliased.
 //!
+//! Beside the frames that sockets use there may be a few large ones, for packets that are put
+//! together from fragments ([`Umem::with_large`]). A [`Frame`] is a frame wherever it lives.
+//!
 //! ```
 //! use xsk::{Pool, Port, RingSizes, Twin, Umem};
 //! let umem = Umem::new(64, 2048)?;

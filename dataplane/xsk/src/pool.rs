@@ -38,6 +38,12 @@ impl Pool {
         self.frames.pop()
     }
 
+    /// An empty large frame, or `None` when all are in use or the UMEM has none. The pool keeps none
+    /// for itself: they are few, and for all workers.
+    pub fn take_large(&mut self) -> Option<Frame> {
+        self.umem.large()?.take()
+    }
+
     /// Takes a frame back, whatever is in it. A frame of another UMEM goes home to that one.
     pub fn put(&mut self, mut frame: Frame) {
         if !frame.lives_in(self.umem) {
@@ -129,6 +135,17 @@ mod tests {
         let mut pool = Pool::new(ours);
         pool.put(other.take().unwrap());
         assert_eq!((pool.len(), other.spare()), (0, 2));
+    }
+
+    #[test]
+    fn large_frames_are_lent_one_by_one_and_go_home() {
+        let umem = Umem::with_large(2, 2048, 1).unwrap();
+        let (mut one, mut other) = (Pool::new(umem), Pool::new(umem));
+        let large = one.take_large().unwrap();
+        assert!(other.take_large().is_none());
+        one.put(large);
+        assert!(one.is_empty() && other.take_large().is_some());
+        assert!(Pool::new(Umem::new(2, 2048).unwrap()).take_large().is_none());
     }
 
     #[test]

@@ -12,6 +12,10 @@ use crate::frame::{Frame, HEADROOM};
 use crate::memory::Memory;
 use crate::socket::Sharer;
 
+/// log2 of the size of a large frame: the longest IP packet fits (RFC 791 §3.1), and a start inside
+/// of it still is 16 bits.
+const LARGE_SHIFT: u32 = 16;
+
 /// Why there is no UMEM.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum UmemError {
@@ -96,6 +100,8 @@ pub struct Umem {
     places: Box<[AtomicU32]>,
     /// Frames nobody has: pools refill from here and spill to here, dropped frames come here.
     spare: ArrayQueue<u32>,
+    /// Frames for packets that no frame of this UMEM holds; no socket ever sees them.
+    large: Option<&'static Self>,
     ports: AtomicU32,
     resting: Mutex<Vec<Resting>>,
     /// The live sockets, for `XDP_SHARED_UMEM`; locked for the whole of a bind and of a close.
@@ -108,7 +114,30 @@ impl Umem {
     /// # Errors
     /// A size the kernel would refuse, or no memory.
     pub fn new(frames: u32, frame_size: u32) -> Result<&'static Self, UmemError> {
+        Self::with_large(frames, frame_size, 0)
+    }
+
+    /// As [`Umem::new`], and beside it memory for `large` frames of 65 536 octets: for packets that
+    /// are put together here. They have a book of their own, [`Umem::large`], and no device can
+    /// receive into them or send them.
+    ///
+    /// # Errors
+    /// As [`Umem::new`].
+    pub fn with_large(
+        frames: u32,
+        frame_size: u32,
+        large: u32,
+    ) -> Result<&'static Self, UmemError> {
         let shift = Self::shift(frame_size)?;
+        let large = (large > 0).then(|| Self::lay_out(large, LARGE_SHIFT, None)).transpose()?;
+        Self::lay_out(frames, shift, large)
+    }
+
+    fn lay_out(
+        frames: u32,
+        shift: u32,
+        large: Option<&'static Self>,
+    ) -> Result<&'static Self, UmemError> {
         if frames == 0 || frames > 1 << 24 {
             return Err(UmemError::Frames(frames));
         }
@@ -124,6 +153,7 @@ impl Umem {
             shift,
             places: (0..frames).map(|_| AtomicU32::new(Place::Spare.code())).collect(),
             spare,
+            large,
             ports: AtomicU32::new(1),
             resting: Mutex::default(),
             sharers: Mutex::default(),
@@ -151,6 +181,16 @@ impl Umem {
     /// The longest packet that can be received: what a frame holds behind its headroom.
     pub const fn largest_packet(&self) -> usize {
         self.frame_size() - HEADROOM
+    }
+
+    /// The book of the large frames, if there are any.
+    pub const fn large(&self) -> Option<&'static Self> {
+        self.large
+    }
+
+    /// Whether this is a book of large frames.
+    pub(crate) const fn is_large(&self) -> bool {
+        self.shift == LARGE_SHIFT
     }
 
     /// How many frames lie in the spare queue now.
@@ -280,6 +320,18 @@ mod tests {
         assert!(umem.claim(2, Place::Spare).is_none(), "no such frame");
         drop(frame);
         assert_eq!(umem.spare(), 2);
+    }
+
+    #[test]
+    fn large_frames_have_a_book_of_their_own() {
+        let umem = Umem::with_large(2, 2048, 1).unwrap();
+        let large = umem.large().unwrap();
+        let frame = large.take().unwrap();
+        assert!(frame.is_large() && !umem.take().unwrap().is_large());
+        assert_eq!((large.frames(), large.spare(), umem.spare()), (1, 0, 2));
+        drop(frame);
+        assert_eq!((large.spare(), umem.spare()), (1, 2));
+        assert!(Umem::new(2, 2048).unwrap().large().is_none());
     }
 
     #[test]
