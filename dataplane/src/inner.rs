@@ -13,17 +13,38 @@ use wire::iana::IpProtocol;
 use wire::{Malformed, ipv4, ipv6};
 use xsk::Frame;
 
-/// Judges an opened packet and sends it on.
-pub(crate) fn admit(turn: &mut Turn<'_>, mut opened: Sealed<'_>) {
-    match judge(turn, &mut opened) {
+/// Judges an opened packet and sends it on. Returns its octets, or those of what stood in its place.
+pub(crate) fn admit(turn: &mut Turn<'_>, mut opened: Sealed<'_>) -> usize {
+    let verdict = judge(turn, &mut opened);
+    let octets = opened.frame.len();
+    match verdict {
         Ok(ip) => {
             turn.count(Counter::Opened);
-            let plain = Plain { frame: opened.frame, ip, origin: Origin::Tunnel };
-            forward::deliver(turn, plain);
+            if let Some(frame) = compact(turn, opened.frame) {
+                forward::deliver(turn, Plain { frame, ip, origin: Origin::Tunnel });
+            }
         }
         Err(DropReason::Dummy) => turn.drop(opened.frame, DropReason::Dummy),
         Err(why) => refuse(turn, opened, why),
     }
+    octets
+}
+
+/// A small packet from a large one (RFC 4303 §2.7: padding against traffic analysis) goes on in an ordinary frame,
+/// which a device can send. What needs a large frame is cut or refused by the MTU of its way.
+fn compact(turn: &mut Turn<'_>, large: Frame) -> Option<Frame> {
+    if !large.is_large() || large.len() > turn.desk.pool.umem().largest_packet() {
+        return Some(large);
+    }
+    let copy = turn.desk.pool.take().and_then(|mut frame| {
+        frame.fill(&large).ok()?;
+        Some(frame)
+    });
+    match copy {
+        Some(_) => turn.desk.pool.put(large),
+        None => turn.drop(large, DropReason::NoFrame),
+    }
+    copy
 }
 
 fn judge(turn: &Turn<'_>, opened: &mut Sealed<'_>) -> Result<Summary, DropReason> {

@@ -69,6 +69,10 @@ fn gather<'t>(batch: &mut Batch<'t>) -> Groups<'t> {
 /// RFC 4301 §4.4.2.1: the packet that reaches a limit still goes, the next does not.
 fn account(turn: &Turn<'_>, group: &mut Group<'_>) {
     let (sa, now) = (group.sa, turn.now);
+    if sa.numbers.expired() {
+        group.expired = true; // it carries nothing more, so nothing is counted
+        return;
+    }
     let after = sa.numbers.account(group.packets, group.bytes, now.as_secs());
     group.before = Totals {
         packets: after.packets.saturating_sub(group.packets),

@@ -33,8 +33,9 @@ pub(crate) fn flush<'t>(turn: &mut Turn<'t>, batch: &mut Batch<'t>) {
             refuse(turn, sealed, why);
             continue;
         }
-        tally.add(turn, &sealed);
-        inner::admit(turn, sealed);
+        let sa = sealed.sa;
+        let octets = inner::admit(turn, sealed);
+        tally.add(turn, sa, octets);
     }
     tally.settle(turn);
 }
@@ -63,7 +64,7 @@ pub(crate) fn refuse(turn: &mut Turn<'_>, sealed: Sealed<'_>, why: DropReason) {
     turn.refuse(frame, why, Facts { spi: sa.spi, sequence, ip: &outer });
 }
 
-/// What one SA carried: added up as long as its packets come one after another.
+/// What one SA carried, as its sender counted it: inner packets and their octets. Added up as long as its packets come one after another.
 #[derive(Default)]
 struct Tally<'t> {
     sa: Option<&'t Inbound>,
@@ -72,14 +73,13 @@ struct Tally<'t> {
 }
 
 impl<'t> Tally<'t> {
-    fn add(&mut self, turn: &Turn<'_>, sealed: &Sealed<'t>) {
-        if !self.sa.is_some_and(|sa| core::ptr::eq(sa, sealed.sa)) {
+    fn add(&mut self, turn: &Turn<'_>, sa: &'t Inbound, octets: usize) {
+        if !self.sa.is_some_and(|before| core::ptr::eq(before, sa)) {
             core::mem::take(self).settle(turn);
-            self.sa = Some(sealed.sa);
+            self.sa = Some(sa);
         }
         self.packets += 1;
-        let around = wire::esp::HEADER + sealed.sa.sizes.iv + sealed.sa.sizes.icv;
-        self.bytes += sealed.frame.len().saturating_sub(around) as u64;
+        self.bytes += octets as u64;
     }
 
     fn settle(self, turn: &Turn<'_>) {

@@ -1,5 +1,6 @@
 //! Outer packets in pieces (RFC 791 §3.2, RFC 8200 §4.5): each open one holds one frame, into which the pieces are
-//! copied. Bounded in number and time; the oldest makes room.
+//! copied: an ordinary one, and a large one from the piece on that does not fit. Bounded in number and time, large
+//! frames too; the oldest makes room. The largest packet has 65,535 octets, header included.
 use crate::packet::Summary;
 use arrayvec::ArrayVec;
 use core::net::IpAddr;
@@ -7,13 +8,13 @@ use core::time::Duration;
 use sadb::DropReason;
 use wire::ecn::Ecn;
 use wire::ipv6::{self, Ipv6};
-use wire::{checksum, ip};
+use wire::{checksum, ip, ipv4};
 use xsk::{Frame, Pool};
 
-/// Octets before the payload, for the header: the longest that may come back.
+/// Octets before the payload in an ordinary frame, for the header: the longest that may come back.
 const HEADER_ROOM: usize = 128;
-/// Units of eight octets in the largest frame.
-const UNITS: usize = 4096 / 8;
+/// Units of eight octets in the largest packet.
+const UNITS: usize = 65_536 / 8;
 
 /// What became of a fragment.
 pub(crate) enum Outcome {
@@ -39,11 +40,13 @@ struct Key {
 struct Slot {
     key: Key,
     until: Duration,
-    /// `None`: given up. Its later fragments are refused until the time is over (RFC 5722 §3).
-    frame: Option<Frame>,
+    /// Or why it was given up: its later fragments are refused until the time is over (RFC 5722 §3).
+    frame: Result<Frame, DropReason>,
     header: ArrayVec<u8, HEADER_ROOM>,
     /// Which units of eight octets have come.
     have: [u64; UNITS / 64],
+    /// How many octets have come: none counts twice, so all have come when the count is full.
+    got: usize,
     /// Octets of the whole payload, once the last fragment has come.
     total: Option<usize>,
     fragments: u64,
@@ -77,7 +80,7 @@ impl Reassembly {
 
     /// Frames held.
     pub fn len(&self) -> usize {
-        self.slots.iter().filter(|slot| slot.frame.is_some()).count()
+        self.slots.iter().filter(|slot| slot.frame.is_ok()).count()
     }
 
     /// Takes in a fragment; `frame` starts with its IP header.
@@ -89,14 +92,12 @@ impl Reassembly {
             Ok(at) => at,
             Err(why) => return Outcome::Bad(frame, why, 0),
         };
-        let taken = self.slots.get_mut(at).map(|slot| slot.take(&part, ip.tos));
-        match taken {
-            Some(Ok(())) => {
+        match self.take(at, &part, ip.tos, pool) {
+            Ok(()) => {
                 pool.put(frame);
                 self.finish(at)
             }
-            Some(Err(why)) => Outcome::Bad(frame, why, self.give_up(at, pool)),
-            None => Outcome::Bad(frame, DropReason::FragmentTimeout, 0),
+            Err(why) => Outcome::Bad(frame, why, self.give_up(at, why, pool)),
         }
     }
 
@@ -135,13 +136,41 @@ impl Reassembly {
         Ok(self.slots.len() - 1)
     }
 
+    fn take(
+        &mut self,
+        at: usize,
+        part: &Part<'_>,
+        tos: u8,
+        pool: &mut Pool,
+    ) -> Result<(), DropReason> {
+        let slot = self.slots.get(at).ok_or(DropReason::FragmentTimeout)?;
+        slot.check(part)?;
+        let large = if slot.is_outgrown(part.end()) { Some(self.large(pool)?) } else { None };
+        let slot = self.slots.get_mut(at).ok_or(DropReason::FragmentTimeout)?;
+        if let Some(large) = large {
+            pool.put(slot.move_to(large)?);
+        }
+        slot.take(part, tos)
+    }
+
+    /// A large frame; if none is free, the oldest packet in one of ours makes room.
+    fn large(&mut self, pool: &mut Pool) -> Result<Frame, DropReason> {
+        if let Some(frame) = pool.take_large() {
+            return Ok(frame);
+        }
+        let large = self.slots.iter().enumerate().filter(|(_, slot)| slot.is_large());
+        let (oldest, _) = large.min_by_key(|(_, slot)| slot.until).ok_or(DropReason::NoFrame)?;
+        self.late += self.give_up(oldest, DropReason::FragmentTimeout, pool);
+        pool.take_large().ok_or(DropReason::NoFrame)
+    }
+
     fn finish(&mut self, at: usize) -> Outcome {
         if !self.slots.get(at).is_some_and(Slot::is_whole) {
             return Outcome::Kept;
         }
         let slot = self.slots.swap_remove(at);
         let Slot { frame, header, ecn, .. } = slot;
-        let Some(mut frame) = frame else { return Outcome::Kept };
+        let Ok(mut frame) = frame else { return Outcome::Kept };
         let ecn = match congestion(ecn) {
             Ok(ecn) => ecn,
             Err(why) => return Outcome::Bad(frame, why, 0),
@@ -153,16 +182,18 @@ impl Reassembly {
     }
 
     /// Keeps the slot, so that the rest of this packet is refused too. Returns how many fragments it had.
-    fn give_up(&mut self, at: usize, pool: &mut Pool) -> u64 {
+    fn give_up(&mut self, at: usize, why: DropReason, pool: &mut Pool) -> u64 {
         let Some(slot) = self.slots.get_mut(at) else { return 0 };
-        if let Some(frame) = slot.frame.take() {
+        if slot.frame.is_ok()
+            && let Ok(frame) = core::mem::replace(&mut slot.frame, Err(why))
+        {
             pool.put(frame);
         }
         core::mem::take(&mut slot.fragments)
     }
 
     fn close(&mut self, at: usize, pool: &mut Pool) {
-        self.late += self.give_up(at, pool);
+        self.late += self.give_up(at, DropReason::FragmentTimeout, pool);
         self.slots.swap_remove(at);
     }
 }
@@ -172,9 +203,10 @@ impl Slot {
         Self {
             key,
             until,
-            frame: Some(frame),
+            frame: Ok(frame),
             header: ArrayVec::new(),
             have: [0; UNITS / 64],
+            got: 0,
             total: None,
             fragments: 0,
             ecn: 0,
@@ -182,12 +214,10 @@ impl Slot {
     }
 
     fn take(&mut self, part: &Part<'_>, tos: u8) -> Result<(), DropReason> {
-        let (start, end) =
-            (usize::from(part.at.offset), usize::from(part.at.offset) + part.payload.len());
-        self.check(part, start, end)?;
-        let frame = self.frame.as_mut().ok_or(DropReason::FragmentOverlap)?;
+        let (start, end) = (part.start(), part.end());
+        let frame = self.frame.as_mut().map_err(|why| *why)?;
         let grow = end.saturating_sub(frame.len());
-        frame.extend(grow).map_err(|_| DropReason::FragmentTimeout)?; // too large for a frame
+        frame.extend(grow).map_err(|_| DropReason::NoRoom)?; // cannot be: longer than an IP packet
         frame.get_mut(start..end).ok_or(DropReason::NoRoom)?.copy_from_slice(part.payload);
         if start == 0 {
             self.header = part.header.try_into().map_err(|_| DropReason::MalformedExtension)?;
@@ -201,19 +231,41 @@ impl Slot {
             self.total = Some(end);
         }
         self.mark(start, end);
+        self.got += part.payload.len();
         self.fragments += 1;
         self.ecn |= 1 << (tos & 3);
         Ok(())
     }
 
     /// RFC 5722 §3: no octet twice; and the last fragment's end is the end.
-    fn check(&self, part: &Part<'_>, start: usize, end: usize) -> Result<(), DropReason> {
-        let reach = self.frame.as_ref().map_or(0, |frame| frame.len());
+    fn check(&self, part: &Part<'_>) -> Result<(), DropReason> {
+        let (start, end) = (part.start(), part.end());
+        let reach = self.frame.as_ref().map_err(|why| *why)?.len();
         let beyond = self.total.is_some_and(|total| end > total || !part.at.more)
             || (!part.at.more && reach > end);
         let twice = units(start, end).any(|unit| self.bit(unit));
         let empty = part.payload.is_empty();
         if beyond || twice || empty { Err(DropReason::FragmentOverlap) } else { Ok(()) }
+    }
+
+    /// Whether a payload up to `end` needs a large frame.
+    fn is_outgrown(&self, end: usize) -> bool {
+        self.frame
+            .as_ref()
+            .is_ok_and(|frame| !frame.is_large() && end > frame.len() + frame.tailroom())
+    }
+
+    fn is_large(&self) -> bool {
+        self.frame.as_ref().is_ok_and(Frame::is_large)
+    }
+
+    /// Goes on in a large frame, with just so much room before the payload that the longest packet fits. Returns the
+    /// frame it had.
+    fn move_to(&mut self, mut large: Frame) -> Result<Frame, DropReason> {
+        let frame = self.frame.as_mut().map_err(|why| *why)?;
+        large.reset(if self.key.source.is_ipv4() { ipv4::HEADER } else { ipv6::HEADER });
+        large.fill(frame).map_err(|_| DropReason::NoRoom)?;
+        Ok(core::mem::replace(frame, large))
     }
 
     fn bit(&self, unit: usize) -> bool {
@@ -229,7 +281,17 @@ impl Slot {
     }
 
     fn is_whole(&self) -> bool {
-        self.total.is_some_and(|total| units(0, total).all(|unit| self.bit(unit)))
+        self.total == Some(self.got)
+    }
+}
+
+impl Part<'_> {
+    fn start(&self) -> usize {
+        usize::from(self.at.offset)
+    }
+
+    fn end(&self) -> usize {
+        self.start() + self.payload.len()
     }
 }
 
@@ -267,6 +329,7 @@ fn congestion(seen: u8) -> Result<Option<Ecn>, DropReason> {
 
 /// Puts the first fragment's header before the whole payload, as if the packet had never been cut.
 fn behead(frame: &mut Frame, header: &[u8], ecn: Option<Ecn>) -> Option<()> {
+    make_room(frame, header.len())?;
     frame.push(header.len()).ok()?.copy_from_slice(header);
     let total = u16::try_from(frame.len()).ok()?;
     if header.first()? >> 4 == 4 {
@@ -274,6 +337,17 @@ fn behead(frame: &mut Frame, header: &[u8], ecn: Option<Ecn>) -> Option<()> {
     } else {
         six(frame, total, ecn)
     }
+}
+
+/// Options and extension headers need more room than a large frame keeps for a plain header.
+fn make_room(frame: &mut Frame, header_len: usize) -> Option<()> {
+    let (len, lack) = (frame.len(), header_len.saturating_sub(frame.headroom()));
+    if lack > 0 {
+        frame.extend(lack).ok()?;
+        frame.copy_within(..len, lack);
+        frame.pull(lack);
+    }
+    Some(())
 }
 
 fn four(frame: &mut Frame, header_len: usize, total: u16, ecn: Option<Ecn>) -> Option<()> {

@@ -179,7 +179,7 @@ fn build(
     let tun = setup.tun.as_str();
     let mirror = Mirror::start(setup.interfaces.clone(), tun.into(), bell.clone())?;
     let view = mirror.wait(FIRST_VIEW).ok_or(StartError::NoView(FIRST_VIEW))?;
-    let umem = Umem::new(setup.frames, setup.frame_size)?;
+    let umem = Umem::with_large(setup.frames, setup.frame_size, large_frames(&setup))?;
     let program = Program::load(&options.pin, Limits::default())?;
     let outside = view.interfaces.iter().filter(|i| i.role == Role::Outside && i.mtu > 0);
     let mtu = tun_mtu(outside.map(|i| i.mtu).min(), setup.frame_size);
@@ -244,6 +244,11 @@ impl Workers {
             }
         }
     }
+}
+
+/// Frames for outer packets that arrive in pieces and fit no ordinary frame: 4 MiB at most, for all workers together.
+fn large_frames(setup: &Setup) -> u32 {
+    setup.reassembly_slots.div_ceil(2).min(64)
 }
 
 fn config(setup: &Setup, seats: Vec<Arc<Seat>>) -> Config {

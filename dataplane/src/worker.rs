@@ -24,7 +24,8 @@ pub enum PortRole {
 
 /// What a worker may use.
 pub struct Config {
-    /// Reassemblies of outer packets that may be open at once. Each holds one frame.
+    /// Reassemblies of outer packets that may be open at once. Each holds one frame; a large one if it must, of those
+    /// that the pool's UMEM has.
     pub reassembly_slots: usize,
     /// How long the rest of a packet may take.
     pub reassembly_timeout: Duration,

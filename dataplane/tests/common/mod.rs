@@ -3,6 +3,7 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
+use crossbeam_queue::ArrayQueue;
 use dataplane::{
     Config, Fib, InterfaceInfo, LocalAddresses, Neighbour, Notice, PortRole, Route, RouteKind,
     Shared, Spd, Tables, Worker,
@@ -12,17 +13,20 @@ use sadb::{
     Counter, DataPlane, Direction, DropReason, Encap, Interface, Name, Policy, Region, Requirement,
     Role, Sa, SaKeys, Setup, Verdict,
 };
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use wire::iana::IpProtocol;
 use wire::selector::{AddressRange, PortRange, Selector};
 use wire::{checksum, esp, ipv4, ipv6, udp};
-use xsk::{Pool, Port, RingSizes, Twin, Umem, Wire};
+use xsk::{Frame, Pool, Port, RingSizes, Statistics, Twin, Umem, Wire};
 
 pub const INSIDE: usize = 0;
 pub const OUTSIDE: usize = 1;
 pub const KERNEL: usize = 2;
 /// Frames of one gateway.
 pub const FRAMES: u32 = 512;
+/// Large frames of one gateway.
+pub const LARGE: u32 = 2;
 const RING: u32 = 64;
 /// The tunnel of every test SA.
 pub const TUNNEL: u32 = 3;
@@ -104,6 +108,38 @@ pub fn setup(workers: u16) -> Setup {
 pub struct Bench {
     pub worker: Worker,
     pub wires: [Wire; 3],
+    /// Large frames that went to the kernel.
+    pub large: Arc<ArrayQueue<Vec<u8>>>,
+}
+
+/// The port to the kernel takes frames of any size, as a TUN device does; a twin knows those of its UMEM only.
+struct Tun {
+    twin: Twin,
+    large: Arc<ArrayQueue<Vec<u8>>>,
+}
+
+impl Port for Tun {
+    fn receive(&mut self, into: &mut Vec<Frame>, max: usize) -> usize {
+        self.twin.receive(into, max)
+    }
+    fn transmit(&mut self, frames: &mut Vec<Frame>) -> usize {
+        let large: Vec<Frame> = frames.extract_if(.., |frame| frame.is_large()).collect();
+        large.iter().for_each(|frame| self.large.push(frame.to_vec()).unwrap());
+        large.len() + self.twin.transmit(frames)
+    }
+    fn recycle(&mut self, pool: &mut Pool) {
+        self.twin.recycle(pool);
+    }
+    fn wake(&mut self) {}
+    fn wait_fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+    fn in_flight(&self) -> usize {
+        self.twin.in_flight()
+    }
+    fn statistics(&self) -> Statistics {
+        self.twin.statistics()
+    }
 }
 
 pub struct Gateway {
@@ -125,7 +161,7 @@ impl Gateway {
         let region = Region::on_heap(&setup).unwrap();
         let dp = region.data_plane().unwrap();
         let shared = Arc::new(Shared::new(region, &setup));
-        let umem = Umem::new(frames, frame_size).unwrap();
+        let umem = Umem::with_large(frames, frame_size, LARGE).unwrap();
         let benches = (0..workers.into()).map(|index| bench(index, umem, &shared)).collect();
         let mut gateway = Self { end, shared, dp, benches, umem, now: sadb::clock::now() };
         gateway.tables(|_| {});
@@ -185,10 +221,14 @@ impl Gateway {
     }
 
     pub fn drain(&mut self, port: usize) -> Vec<Vec<u8>> {
-        self.benches
-            .iter_mut()
-            .flat_map(|bench| core::iter::from_fn(|| bench.wires[port].take()))
-            .collect()
+        let of = |bench: &mut Bench| {
+            let mut all: Vec<_> = core::iter::from_fn(|| bench.wires[port].take()).collect();
+            if port == KERNEL {
+                all.extend(core::iter::from_fn(|| bench.large.pop()));
+            }
+            all
+        };
+        self.benches.iter_mut().flat_map(of).collect()
     }
 
     pub fn drops(&self) -> Vec<(DropReason, u64)> {
@@ -211,8 +251,10 @@ impl Gateway {
     /// Every frame there is, is in one place.
     pub fn conserved(&self) {
         let held: usize = self.benches.iter().map(|bench| bench.worker.conserve()).sum();
-        let all = held + self.shared.in_handoff() + self.umem.spare();
-        assert_eq!(all, self.umem.frames(), "frames are lost or doubled: {:?}", self.umem.census());
+        let large = self.umem.large().unwrap();
+        let all = held + self.shared.in_handoff() + self.umem.spare() + large.spare();
+        let census = (self.umem.census(), large.census());
+        assert_eq!(all, self.umem.frames() + large.frames(), "lost or doubled: {census:?}");
     }
 }
 
@@ -225,17 +267,20 @@ fn bench(index: usize, umem: &'static Umem, shared: &Arc<Shared>) -> Bench {
     let sizes = RingSizes::all(RING);
     let mut pairs = [INSIDE, OUTSIDE, KERNEL].map(|_| Some(Twin::pair(umem, sizes)));
     let roles = [PortRole::Inside, PortRole::Outside, PortRole::Kernel];
+    let large = Arc::new(ArrayQueue::new(64));
     let mut ports: Vec<(PortRole, Box<dyn Port>)> = Vec::new();
     let wires = [INSIDE, OUTSIDE, KERNEL].map(|port| {
         let (twin, wire) = pairs[port].take().unwrap();
-        ports.push((roles[port], Box::new(twin)));
+        let tun = |twin| Tun { twin, large: Arc::clone(&large) };
+        ports
+            .push((roles[port], if port == KERNEL { Box::new(tun(twin)) } else { Box::new(twin) }));
         wire
     });
     let config =
         Config { reassembly_slots: 4, reassembly_timeout: Duration::from_secs(1), wake: None };
     let worker =
         Worker::new(index, ports, Pool::keeping(umem, 64), Arc::clone(shared), config).unwrap();
-    Bench { worker, wires }
+    Bench { worker, wires, large }
 }
 
 /// What the kernel and control would say.
