@@ -70,10 +70,7 @@ pub fn router(driver: Driver) -> Router {
             "/v1/counters",
             get(|state| region(state, |region| answer(StatusCode::OK, &view::counters(region)))),
         )
-        .route(
-            "/v1/interfaces",
-            get(|state| region(state, |r| answer(StatusCode::OK, &view::interfaces(r)))),
-        )
+        .route("/v1/interfaces", get(interfaces))
         .route("/v1/events", get(events))
         .route("/v1/apply", post(apply))
         .route("/v1/diff", post(diff))
@@ -107,6 +104,12 @@ async fn status(State(driver): State<Driver>) -> Response {
         Some(region) => answer(StatusCode::OK, &view::status(&region, Some(link))),
         None => failure(StatusCode::SERVICE_UNAVAILABLE, away(&driver)),
     }
+}
+
+async fn interfaces(State(driver): State<Driver>) -> Response {
+    let link = driver.shared.link();
+    let view = |r: &sadb::Region| answer(StatusCode::OK, &view::interfaces(r, Some(&link)));
+    region(State(driver.clone()), view).await
 }
 
 async fn region(

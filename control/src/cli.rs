@@ -130,7 +130,7 @@ fn run(arguments: &Arguments) -> Result<String, Failed> {
         ),
         Command::Interfaces => reader.show(
             "/v1/interfaces",
-            |region| Ok(view::interfaces(region)),
+            |region| Ok(view::interfaces(region, None)),
             |list| table::interfaces(&list.interfaces),
         ),
     }

@@ -1,10 +1,14 @@
 //! Tables for people: human units, ages, and only what fits a terminal.
 use crate::view::{Counters, Interface, PolicyView, Process, SaView, Status, Tunnel};
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
+
+/// One rule below the header, one line for each entry.
+const STYLE: TableStyle =
+    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(STYLE).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(head.iter().copied());
     rows.into_iter().for_each(|row| {
         table.add_row(row);
@@ -184,7 +188,11 @@ pub fn counters(counters: &Counters, all: bool) -> String {
 /// Interfaces.
 pub fn interfaces(interfaces: &[Interface]) -> String {
     let row = |i: &Interface| {
-        let up = if i.up { "up" } else { "down" };
+        let up = match (i.stale, i.up) {
+            (true, _) => "unknown",
+            (false, true) => "up",
+            (false, false) => "down",
+        };
         let trouble = [
             ("dropped", i.rx_dropped),
             ("ring full", i.rx_ring_full),
@@ -238,5 +246,13 @@ mod tests {
         }
         let silent = Process { alive: false, last_seen: Some(5.2), pid: Some(7) };
         assert_eq!(process("control", &silent), "control: not responding (last seen 5 s ago)");
+    }
+
+    #[test]
+    fn a_table_has_one_rule_below_its_header_and_one_line_for_each_entry() {
+        let rows = [["a", "1"], ["longer", "2"]].map(|row| row.map(str::to_owned).to_vec());
+        let shown = table(&["name", "n"], rows.to_vec());
+        let lines: Vec<_> = shown.lines().map(str::trim_end).collect();
+        assert_eq!(lines, [" name     n", "────────────", " a        1", " longer   2"]);
     }
 }

@@ -197,8 +197,11 @@ pub struct Interface {
     pub name: String,
     /// `inside` or `outside`.
     pub role: String,
-    /// Up and bound.
+    /// The link is up, as the data plane says while it lives.
     pub up: bool,
+    /// The data plane is silent: whether the link is up is not known, and nothing is bound.
+    #[serde(default)]
+    pub stale: bool,
     /// `down`, `generic`, `copy` or `zerocopy`.
     pub mode: String,
     /// Queues bound.
@@ -257,7 +260,9 @@ fn process(region: &Region, side: Side) -> Process {
 
 /// The overview. `link` is known to control only.
 pub fn status(region: &Region, link: Option<LinkState>) -> Status {
-    let dataplane = process(region, Side::DataPlane);
+    let mut dataplane = process(region, Side::DataPlane);
+    // Control sees at once when the other end of the link is gone.
+    dataplane.alive &= link.as_ref().is_none_or(|link| link.attached);
     let sas: Vec<_> = region.sas().collect();
     let total = region.total_counters();
     let counter =
@@ -265,18 +270,14 @@ pub fn status(region: &Region, link: Option<LinkState>) -> Status {
     Status {
         version: VERSION,
         control: process(region, Side::Control),
-        // Control sees at once when the other end of the link is gone.
-        dataplane: Process {
-            alive: dataplane.alive && link.as_ref().is_none_or(|l| l.attached),
-            ..dataplane
-        },
         link: link.map(|LinkState { attached, problem, restart }| Link {
             attached,
             problem,
             restart,
         }),
         tunnels: tunnels(&sas),
-        interfaces: interfaces(region).interfaces,
+        interfaces: of_interfaces(region, dataplane.alive),
+        dataplane,
         workers: region.workers(),
         sas: sas.len(),
         sa_slots: region.setup().map_or(0, |setup| setup.geometry.sa_slots),
@@ -446,20 +447,28 @@ fn named(snapshot: &CounterSnapshot) -> (BTreeMap<String, u64>, BTreeMap<String,
     (drops.collect(), counters.collect())
 }
 
-/// Interfaces as the data plane has them.
-pub fn interfaces(region: &Region) -> Interfaces {
+/// Interfaces as the data plane has them. `link` is known to control only.
+pub fn interfaces(region: &Region, link: Option<&LinkState>) -> Interfaces {
+    let alive = process(region, Side::DataPlane).alive && link.is_none_or(|link| link.attached);
+    Interfaces { version: VERSION, interfaces: of_interfaces(region, alive) }
+}
+
+/// What a data plane that died said last is no longer so.
+fn of_interfaces(region: &Region, alive: bool) -> Vec<Interface> {
     let view = |status: sadb::InterfaceStatus| Interface {
         name: status.name.to_string(),
         role: if status.role == Role::Inside { "inside" } else { "outside" }.to_owned(),
-        up: status.up,
+        up: alive && status.up,
+        stale: !alive,
         mode: match status.mode {
+            _ if !alive => "down",
             XdpMode::Down => "down",
             XdpMode::Generic => "generic",
             XdpMode::Copy => "copy",
             XdpMode::ZeroCopy => "zerocopy",
         }
         .to_owned(),
-        queues: status.queues,
+        queues: if alive { status.queues } else { 0 },
         mtu: status.mtu,
         driver: status.driver.map(|driver| driver.to_string()),
         rx_dropped: status.rx_dropped,
@@ -468,12 +477,79 @@ pub fn interfaces(region: &Region) -> Interfaces {
         tx_invalid: status.tx_invalid,
         rebinds: status.rebinds,
     };
-    Interfaces { version: VERSION, interfaces: region.interfaces().into_iter().map(view).collect() }
+    region.interfaces().into_iter().map(view).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn region() -> Region {
+        let name = |text| sadb::Name::new(text).unwrap();
+        let wan = sadb::Interface {
+            name: name("wan0"),
+            role: Role::Outside,
+            require: sadb::Requirement::Any,
+            complete_checksums: true,
+        };
+        let setup = sadb::Setup {
+            geometry: sadb::setup::Geometry::default(),
+            interfaces: vec![wan],
+            cores: vec![0],
+            idle: sadb::setup::Idle::Adaptive,
+            frames: 1024,
+            frame_size: 2048,
+            tun: name("postern0"),
+            reassembly_slots: 4,
+            reassembly_ms: 1000,
+        };
+        let region = Region::on_heap(&setup).unwrap();
+        let status = sadb::InterfaceStatus {
+            name: wan.name,
+            role: wan.role,
+            ifindex: 7,
+            mode: XdpMode::ZeroCopy,
+            queues: 4,
+            mtu: 1500,
+            driver: sadb::Name::new("ice"),
+            up: true,
+            rx_dropped: 3,
+            rx_ring_full: 0,
+            fill_ring_empty: 0,
+            tx_invalid: 0,
+            rebinds: 0,
+        };
+        assert!(region.set_interface(0, &status));
+        region
+    }
+
+    #[test]
+    fn what_a_silent_data_plane_said_of_its_interfaces_is_not_shown_as_now() {
+        let region = region();
+        let attached = |attached| LinkState { attached, ..LinkState::default() };
+        let state = |all: Vec<Interface>| {
+            let wan = all.into_iter().next().unwrap();
+            assert_eq!((wan.driver.as_deref(), wan.mtu, wan.rx_dropped), (Some("ice"), 1500, 3));
+            let shown = crate::table::interfaces(std::slice::from_ref(&wan));
+            assert_eq!(shown.contains("unknown"), wan.stale, "{shown}");
+            (wan.up, wan.mode, wan.queues)
+        };
+        let (now, down) = ((true, "zerocopy".to_owned(), 4), (false, "down".to_owned(), 0));
+
+        // Never a heartbeat: as after a crash, when the last is too old.
+        assert!(!status(&region, None).dataplane.alive);
+        assert_eq!(state(status(&region, None).interfaces), down);
+        assert_eq!(state(interfaces(&region, None).interfaces), down);
+
+        region.heartbeat(Side::DataPlane);
+        assert!(status(&region, None).dataplane.alive);
+        assert_eq!(state(status(&region, None).interfaces), now);
+        assert_eq!(state(interfaces(&region, Some(&attached(true))).interfaces), now);
+
+        // It hung up a moment ago.
+        assert_eq!(state(interfaces(&region, Some(&attached(false))).interfaces), down);
+        assert_eq!(state(status(&region, Some(attached(false))).interfaces), down);
+    }
 
     #[test]
     fn a_range_is_shown_as_the_prefix_it_is() {
