@@ -147,6 +147,8 @@ impl Keeper {
     /// # Errors
     /// An interface that cannot be used and will not cure itself.
     pub fn open(&mut self) -> Result<Vec<Row>, (sadb::Name, PortError)> {
+        // What a data plane before us wrote is not so until it is bound again.
+        self.ports.publish(&self.shared.region, &self.view.interfaces, &self.seats);
         let rows = self.ports.open(&self.view.interfaces)?;
         self.ports.publish(&self.shared.region, &self.view.interfaces, &self.seats);
         Ok(rows)
