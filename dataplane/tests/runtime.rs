@@ -9,7 +9,7 @@
 mod lab;
 
 use lab::{Gateway, Lab, Side, Sniffer, eventually};
-use sadb::{Event, Refusal, Verb};
+use sadb::{Event, Refusal, Verb, XdpMode};
 
 #[test]
 fn traffic_crosses_and_survives_the_death_of_either_process() {
@@ -160,6 +160,37 @@ fn two_workers_share_the_queues_and_lose_no_frame() {
     b.stop();
 }
 
+/// The gateways joined by a VLAN alone, then by a VLAN in a VLAN; the LAN of B is in a VLAN as well.
+#[test]
+fn a_tunnel_runs_over_vlans() {
+    for (name, protocol, mtu) in [("vlan", None, 1500), ("qinq", Some("802.1ad"), 1496)] {
+        let lab = Lab::new(name);
+        if !lab::has_vlans(&lab.ns("ga")) {
+            return;
+        }
+        let wan = lab.wan_over_vlans(protocol);
+        lab.lan_b_over_a_vlan();
+        let [mut a, mut b] = lab.gateways();
+        a.install(Side::A);
+        b.install(Side::B);
+        let esp = Sniffer::start(&lab, &format!("{wan} and esp and src 192.0.2.1"));
+        let untagged = Sniffer::start(&lab, "esp and not vlan");
+        let plain = Sniffer::start(&lab, &format!("{wan} and (net 10.0.0.0/8 or net fd01::/48)"));
+        lab.ping("la", "10.2.0.2");
+        lab.ping("lb", "10.1.0.2");
+        lab.ping("la", "fd02::2");
+        lab.ping("ga", "10.2.0.2");
+        lab.tcp("la", "lb", "10.2.0.2:5001", 1_000_000); // with full-size packets
+        lab.tcp("lb", "la", "[fd01::2]:5001", 1_000_000);
+        assert!(lab.path_mtu("la", "10.2.0.2") <= mtu - 54, "the VLAN's MTU counts");
+        assert!(esp.stop().len() > 100, "the observer saw tagged ESP");
+        assert_eq!(untagged.stop(), Vec::<String>::new());
+        assert_eq!(plain.stop(), Vec::<String>::new());
+        a.stop();
+        b.stop();
+    }
+}
+
 #[test]
 fn an_interface_that_is_deleted_and_made_again_is_bound_again() {
     let lab = Lab::new("flap");
@@ -227,4 +258,9 @@ fn zero_copy_that_is_required_and_not_there_is_refused_with_advice() {
     a.try_connect();
     let log = a.wait_for_end();
     assert!(log.contains("require"), "{log}");
+    for name in ["lan0", "wan0"] {
+        let status = a.interface(name);
+        assert_eq!((status.mode, status.queues), (XdpMode::Down, 0), "said before it was bound");
+        assert_eq!(status.driver, sadb::Name::new("veth"));
+    }
 }

@@ -1,9 +1,9 @@
 //! The mirror against a real kernel, in a network namespace of its own. Needs root and `ip`.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-use dataplane::Hop;
 use dataplane::bell::Bell;
 use dataplane::mirror::{Mirror, View};
+use dataplane::{Hop, Tags};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use sadb::{Interface, Name, Requirement, Role};
 use std::fmt::Write as _;
@@ -12,6 +12,8 @@ use std::io::Write as _;
 use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use wire::ethernet::VlanTag;
+use wire::iana::EtherType;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -78,6 +80,17 @@ fn sh(line: &str) {
     assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// Whether this kernel has VLANs (`CONFIG_VLAN_8021Q`): small ones for virtual machines may not.
+fn has_vlans(netns: &str) -> bool {
+    let add = "ip -n NS link add link lo name probe type vlan id 1 && ip -n NS link del probe";
+    let output = Command::new("sh").args(["-ec", &add.replace("NS", netns)]).output().unwrap();
+    let missing = String::from_utf8_lossy(&output.stderr).contains("Unknown device type");
+    if missing {
+        eprintln!("NOT TESTED: this kernel has no VLANs (8021q)");
+    }
+    !missing
+}
+
 /// Takes views until one is as wanted.
 fn until(mirror: &Mirror, what: &str, wanted: impl Fn(&View) -> bool) -> View {
     let end = Instant::now() + PATIENCE;
@@ -141,6 +154,68 @@ fn what_the_kernel_has_is_dumped_and_what_it_changes_is_followed() {
     });
     net.ip("link del wan0");
     until(&mirror, "the link is gone", |view| view.interfaces[0].ifindex == 0);
+}
+
+#[test]
+fn vlans_on_a_port_are_ways_out_of_it() {
+    let net = Net::new("vlan");
+    if !has_vlans(&net.0) {
+        return;
+    }
+    net.ip("link add link wan0 name wan0.100 type vlan id 100");
+    net.ip("link set wan0.100 address 02:00:00:00:01:00 mtu 1400 up");
+    net.ip("addr add 198.51.100.1/24 dev wan0.100");
+    net.ip("route add 10.100.0.0/16 via 198.51.100.2");
+    let far = net.far();
+    sh(&format!(
+        "ip -n {far} link add link far0 name far0.100 type vlan id 100; ip -n {far} link set far0.100 up
+         ip -n {far} addr add 198.51.100.2/24 dev far0.100"
+    ));
+    let (mirror, _bell) = net.mirror();
+    let view = until(&mirror, "the VLAN is up", |view| {
+        view.interfaces.first().is_some_and(|wan| wan.vlans.len() == 1)
+            && next_of(view, "10.100.0.1").is_some()
+    });
+    let wan = &view.interfaces[0];
+    assert_eq!(wan.driver, Name::new("veth"));
+    let tag = |protocol, control| VlanTag { protocol, control };
+    let vlan = &wan.vlans[0];
+    assert_eq!((vlan.mac, vlan.mtu), ([2, 0, 0, 0, 1, 0], 1400));
+    assert_eq!(vlan.tags, Tags::One(tag(EtherType::VLAN, 100)));
+    assert!(vlan.addresses.contains(&"198.51.100.1".parse().unwrap()));
+    assert!(view.locals.contains("198.51.100.1".parse().unwrap()));
+    assert!(view.locals.is_broadcast("198.51.100.255".parse().unwrap()));
+    let via = hop(&view, "10.100.0.1");
+    assert!(matches!(via, Hop::Via { interface: 0, vlan: Some(0), mtu: 1400, .. }), "{via:?}");
+
+    // Its neighbours are resolved in the VLAN.
+    let address = "198.51.100.2".parse().unwrap();
+    mirror.resolve(vlan.ifindex, address);
+    until(&mirror, "the neighbour answers", |view| {
+        view.fib.neighbour(0, Some(0), address).is_some()
+    });
+
+    // A VLAN in a VLAN, and its end.
+    net.ip("link add link wan0 name wan0.7 type vlan protocol 802.1ad id 7");
+    net.ip("link add link wan0.7 name wan0.7.8 type vlan id 8");
+    net.ip("link set wan0.7 up");
+    net.ip("link set wan0.7.8 up");
+    net.ip("addr add 203.0.113.1/24 dev wan0.7.8");
+    let inner = tag(EtherType::VLAN, 8);
+    let two = Tags::Two { outer: tag(EtherType::SERVICE_VLAN, 7), inner };
+    let view = until(&mirror, "the VLAN in the VLAN", |view| {
+        view.interfaces[0].vlans.iter().any(|vlan| vlan.tags == two)
+            && next_of(view, "203.0.113.2").is_some()
+    });
+    let Hop::Via { vlan: Some(place), mtu, .. } = hop(&view, "203.0.113.2") else { panic!() };
+    assert_eq!(view.interfaces[0].vlans[usize::from(place)].tags, two);
+    assert_eq!(mtu, 1496, "the second tag fits below the port's MTU");
+    net.ip("link del wan0.7");
+    until(&mirror, "it is gone", |view| {
+        view.interfaces[0].vlans.len() == 1 && hop(view, "203.0.113.2") == Hop::Unreachable
+    });
+    net.ip("link set wan0.100 down");
+    until(&mirror, "a VLAN that is down", |view| view.interfaces[0].vlans.is_empty());
 }
 
 #[test]

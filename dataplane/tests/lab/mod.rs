@@ -37,6 +37,17 @@ fn sh(line: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// Whether this kernel has VLANs (`CONFIG_VLAN_8021Q`): small ones for virtual machines may not.
+pub fn has_vlans(netns: &str) -> bool {
+    let add = "ip -n NS link add link lo name probe type vlan id 1 && ip -n NS link del probe";
+    let output = Command::new("sh").args(["-ec", &add.replace("NS", netns)]).output().unwrap();
+    let missing = String::from_utf8_lossy(&output.stderr).contains("Unknown device type");
+    if missing {
+        eprintln!("NOT TESTED: this kernel has no VLANs (8021q)");
+    }
+    !missing
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Side {
     A,
@@ -153,6 +164,55 @@ impl Lab {
                  ip -n {gate} route add fd0{other}::/48 via 2001:db8::{other}"
             ));
         }
+    }
+
+    /// Moves the gateways' outer addresses and routes to VLAN 100 on wan0, or to VLAN 100 in `service` VLAN 7.
+    /// Returns the filter for its frames.
+    pub fn wan_over_vlans(&self, service: Option<&str>) -> &'static str {
+        for (gate, n) in [("ga", 1), ("gb", 2)] {
+            let (gate, other) = (self.ns(gate), 3 - n);
+            let below = match service {
+                None => "wan0",
+                Some(protocol) => {
+                    sh(&format!(
+                        "ip -n {gate} link add link wan0 name wan0.7 type vlan protocol {protocol} id 7
+                         ip -n {gate} link set wan0.7 up"
+                    ));
+                    "wan0.7"
+                }
+            };
+            sh(&format!(
+                "ip -n {gate} addr flush dev wan0 scope global
+                 ip -n {gate} link add link {below} name out type vlan id 100; ip -n {gate} link set out up
+                 ip -n {gate} addr add 192.0.2.{n}/24 dev out; ip -n {gate} addr add 2001:db8::{n}/64 dev out nodad
+                 ip -n {gate} route replace 10.{other}.0.0/16 via 192.0.2.{other}
+                 ip -n {gate} route replace fd0{other}::/48 via 2001:db8::{other}"
+            ));
+        }
+        if service.is_some() { "vlan 7 and vlan 100" } else { "vlan 100" }
+    }
+
+    /// Moves the addresses between gw-b and lan-b to VLAN 5.
+    pub fn lan_b_over_a_vlan(&self) {
+        for (role, link, host) in [("lb", "eth0", 2), ("gb", "lan0", 1)] {
+            let ns = self.ns(role);
+            sh(&format!(
+                "ip -n {ns} addr flush dev {link} scope global
+                 ip -n {ns} link add link {link} name in type vlan id 5; ip -n {ns} link set in up
+                 ip -n {ns} addr add 10.2.0.{host}/24 dev in; ip -n {ns} addr add fd02::{host}/64 dev in nodad"
+            ));
+        }
+        let lb = self.ns("lb");
+        sh(&format!(
+            "ip -n {lb} route replace default via 10.2.0.1; ip -n {lb} route replace default via fd02::1"
+        ));
+    }
+
+    /// The path MTU that a host has learned.
+    pub fn path_mtu(&self, from: &str, to: &str) -> u32 {
+        let said = sh(&format!("ip -n {} route get {to}", self.ns(from)));
+        let mtu = said.split("mtu ").nth(1).and_then(|rest| rest.split(' ').next());
+        mtu.unwrap_or_else(|| panic!("no MTU was learned: {said}")).parse().unwrap()
     }
 
     /// One UDP datagram from a socket of the gateway's own.
