@@ -454,9 +454,10 @@ fn a_peer_with_the_keys_but_without_the_addresses_is_refused_and_audited() {
 }
 
 #[test]
-fn a_frame_as_large_as_frames_get_that_has_no_room_for_headers_is_named() {
+fn a_packet_that_leaves_no_room_for_headers_in_its_frame_is_too_big_however_wide_the_link() {
     let mut a = Agreement::usual().gateway(End::A);
     a.tables(|world| world.mtu(OUTSIDE, 9000));
     let packet = udp_packet(End::A, false, 1740);
-    assert_eq!(a.loses(INSIDE, &ethernet(&packet)), DropReason::NoRoom);
+    assert_eq!(a.feed(INSIDE, &ethernet(&packet))[OUTSIDE].len(), 2, "in two pieces");
+    assert_eq!(a.loses(INSIDE, &ethernet(&dont_fragment(packet))), DropReason::TooBig);
 }
