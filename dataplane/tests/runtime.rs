@@ -162,12 +162,10 @@ fn two_workers_share_the_queues_and_lose_no_frame() {
 
 /// The gateways joined by a VLAN alone, then by a VLAN in a VLAN; the LAN of B is in a VLAN as well.
 #[test]
+#[ignore = "needs a kernel with VLANs (8021q): scripts/test runs it where there is one"]
 fn a_tunnel_runs_over_vlans() {
     for (name, protocol, mtu) in [("vlan", None, 1500), ("qinq", Some("802.1ad"), 1496)] {
         let lab = Lab::new(name);
-        if !lab::has_vlans(&lab.ns("ga")) {
-            return;
-        }
         let wan = lab.wan_over_vlans(protocol);
         lab.lan_b_over_a_vlan();
         let [mut a, mut b] = lab.gateways();

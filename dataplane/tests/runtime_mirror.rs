@@ -80,17 +80,6 @@ fn sh(line: &str) {
     assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Whether this kernel has VLANs (`CONFIG_VLAN_8021Q`): small ones for virtual machines may not.
-fn has_vlans(netns: &str) -> bool {
-    let add = "ip -n NS link add link lo name probe type vlan id 1 && ip -n NS link del probe";
-    let output = Command::new("sh").args(["-ec", &add.replace("NS", netns)]).output().unwrap();
-    let missing = String::from_utf8_lossy(&output.stderr).contains("Unknown device type");
-    if missing {
-        eprintln!("NOT TESTED: this kernel has no VLANs (8021q)");
-    }
-    !missing
-}
-
 /// Takes views until one is as wanted.
 fn until(mirror: &Mirror, what: &str, wanted: impl Fn(&View) -> bool) -> View {
     let end = Instant::now() + PATIENCE;
@@ -157,11 +146,9 @@ fn what_the_kernel_has_is_dumped_and_what_it_changes_is_followed() {
 }
 
 #[test]
+#[ignore = "needs a kernel with VLANs (8021q): scripts/test runs it where there is one"]
 fn vlans_on_a_port_are_ways_out_of_it() {
     let net = Net::new("vlan");
-    if !has_vlans(&net.0) {
-        return;
-    }
     net.ip("link add link wan0 name wan0.100 type vlan id 100");
     net.ip("link set wan0.100 address 02:00:00:00:01:00 mtu 1400 up");
     net.ip("addr add 198.51.100.1/24 dev wan0.100");

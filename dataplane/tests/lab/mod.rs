@@ -37,17 +37,6 @@ fn sh(line: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Whether this kernel has VLANs (`CONFIG_VLAN_8021Q`): small ones for virtual machines may not.
-pub fn has_vlans(netns: &str) -> bool {
-    let add = "ip -n NS link add link lo name probe type vlan id 1 && ip -n NS link del probe";
-    let output = Command::new("sh").args(["-ec", &add.replace("NS", netns)]).output().unwrap();
-    let missing = String::from_utf8_lossy(&output.stderr).contains("Unknown device type");
-    if missing {
-        eprintln!("NOT TESTED: this kernel has no VLANs (8021q)");
-    }
-    !missing
-}
-
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Side {
     A,
