@@ -67,7 +67,10 @@ def configuration(chosen: list[Case]) -> str:
     """One postern.yaml with a connection for each way of travelling and a child for each case."""
     text = "interfaces:\n  - { name: lan, role: inside }\n  - { name: wan, role: outside }\nworkers: { cores: [0] }\nconnections:\n"
     for outer, udp in itertools.product((4, 6), (False, True)):
+        children = [case.child() for case in chosen if (case.outer, case.udp) == (outer, udp)]
+        if not children:
+            continue
         text += f"  linux-v{outer}-{'udp' if udp else 'raw'}:\n    local: \"{OURS[outer]}\"\n    remote: \"{THEIRS[outer]}\"\n"
         text += f"    encap: {'udp' if udp else 'none'}\n    children:\n"
-        text += "\n".join(case.child() for case in chosen if (case.outer, case.udp) == (outer, udp)) + "\n"
+        text += "\n".join(children) + "\n"
     return text
