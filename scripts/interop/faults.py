@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import socket
@@ -11,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+from lab import cli
 from lab.namespaces import Gateway, Lab, build, wait_for
 from lab.report import Report, expect
 from lab.site import WAN4, Site, address, configuration, keys
@@ -191,11 +191,7 @@ def apply_touches_only_what_changed(world: World) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--binaries", type=Path, help="use these programs instead of building")
-    parser.add_argument("--logs", type=Path, help="keep the programs' logs in this directory")
-    parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
-    arguments = parser.parse_args()
+    arguments = cli.parser(__doc__).parse_args()
     report = Report("Faults")
     binaries = arguments.binaries or build()
     with Lab(keep_logs=arguments.logs) as lab:

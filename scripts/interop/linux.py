@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import argparse
 import random
 import struct
 import sys
@@ -11,7 +10,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from lab.namespaces import Failed, Gateway, Lab, Namespace, build, wait_for
+from lab import cli
+from lab.namespaces import Gateway, Lab, Namespace, build, names, wait_for
 from lab.report import Report, expect
 from lab.traffic import ping
 from lab.vm import Machine
@@ -163,15 +163,8 @@ def hostile(report: Report, world: World) -> None:
 
 
 def counted(world: World, expected: dict[str, int], action) -> str:
-    """Runs `action` and insists that exactly these drops were added."""
-    before = world.gateway.drops()
-    action()
-    difference = lambda: {name: count - before.get(name, 0) for name, count in world.gateway.drops().items() if count != before.get(name, 0)}
-    try:
-        wait_for("the drops to be counted", lambda: difference() == expected, 5)
-    except Failed:
-        raise AssertionError(f"expected {expected}, counted {difference()}") from None
-    return ", ".join(f"{name} {count}" for name, count in expected.items()) or "no drop"
+    world.gateway.counted(expected, action)
+    return names(expected)
 
 
 def replayed(injector: Injector, case: Case) -> str:
@@ -216,11 +209,8 @@ def inbound_packets(world: World, case: Case) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--binaries", type=Path, help="use these programs instead of building")
-    parser.add_argument("--logs", type=Path, help="keep the programs' logs in this directory")
+    parser = cli.parser(__doc__)
     parser.add_argument("--only", help="run only cases whose name contains this")
-    parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
     arguments = parser.parse_args()
     report = Report("Interop with Linux xfrm")
     binaries = arguments.binaries or build()

@@ -3,16 +3,15 @@ and makes packets that no honest peer would send."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
 import struct
 import sys
-import time
 import warnings
 from pathlib import Path
 
-from lab.namespaces import Failed, Gateway, Lab, build, wait_for
+from lab import cli
+from lab.namespaces import Gateway, Lab, build, names
 from lab.report import Report, expect
 from lab.wire import drain, packet_socket
 
@@ -191,15 +190,9 @@ def carries(frame: bytes, case: Case) -> bool:
 
 def counted(world: World, expected: dict[str, int], *frames: bytes) -> str:
     """Sends; nothing may come through, and exactly these drops are counted."""
-    before = world.gateway.drops()
-    received = send(world, *frames)
-    difference = lambda: {name: count - before.get(name, 0) for name, count in world.gateway.drops().items() if count != before.get(name, 0)}
-    try:
-        wait_for("the drops to be counted", lambda: difference() == expected, 3)
-    except Failed:
-        raise AssertionError(f"expected {expected}, counted {difference()}") from None
+    received = world.gateway.counted(expected, lambda: send(world, *frames))
     expect(not received, f"{len(received)} packets came through")
-    return ", ".join(f"{name} {count}" for name, count in expected.items())
+    return names(expected)
 
 
 def hostile(report: Report, world: World, case: Case) -> None:
@@ -285,11 +278,8 @@ def shuffled(world: World, peer: Peer) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--binaries", type=Path, help="use these programs instead of building")
-    parser.add_argument("--logs", type=Path, help="keep the programs' logs in this directory")
+    parser = cli.parser(__doc__)
     parser.add_argument("--only", help="run only cases whose name contains this")
-    parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
     arguments = parser.parse_args()
     report = Report("Interop with scapy's ESP")
     binaries = arguments.binaries or build()

@@ -8,6 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from . import cli
 from .namespaces import Failed, Gateway, Lab, build
 from .report import Report, expect
 from .site import Site, address, configuration, keys
@@ -34,12 +35,9 @@ def main() -> int:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
-    parser.add_argument("--seconds", type=int, default=3, help="how long each iperf3 run lasts")
-    parser.add_argument("--binaries", type=Path, help="use these programs instead of building")
-    parser.add_argument("--logs", type=Path, help="keep the programs' logs in this directory")
-    parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
-    return parser.parse_args()
+    made = cli.parser(__doc__, prog="scripts/demo")
+    made.add_argument("--seconds", type=int, default=3, help="how long each iperf3 run lasts")
+    return made.parse_args()
 
 
 def start(lab: Lab, binaries: Path) -> tuple[Site, dict[str, Gateway]]:

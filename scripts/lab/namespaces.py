@@ -222,6 +222,22 @@ class Gateway:
         """Every drop reason that is not zero, by name."""
         return {name: count for name, count in self.json("counters")["drops"].items() if count}
 
+    def counted(self, expected: dict[str, int], action):
+        """Runs `action` and insists that exactly these drops were added; what `action` answered."""
+        before = self.drops()
+        answer = action()
+        added = lambda: {name: count - before.get(name, 0) for name, count in self.drops().items() if count != before.get(name, 0)}
+        try:
+            wait_for("the drops to be counted", lambda: added() == expected, 5)
+        except Failed:
+            raise AssertionError(f"expected {expected}, counted {added()}") from None
+        return answer
+
+
+def names(drops: dict[str, int]) -> str:
+    """Drops as a row of the report shows them."""
+    return ", ".join(f"{name} {count}" for name, count in drops.items()) or "no drop"
+
 
 def build(*extra: str) -> Path:
     """Builds the three programs and says where they are. Cargo shows its own progress."""
@@ -230,7 +246,3 @@ def build(*extra: str) -> Path:
         raise Failed("the build failed: cargo's own words stand above")
     target = os.environ.get("CARGO_TARGET_DIR", str(REPOSITORY / "target"))
     return Path(target) / "release"
-
-
-def free_octets(path: str = "/") -> int:
-    return shutil.disk_usage(path).free
