@@ -73,7 +73,7 @@ class World:
             near = Bound(self.lan, case.inside(1, version))
             ping(near, address, count=2, interval=0.2, wait=5)
             if version == 6:  # no router fragments IPv6: each side's first large packet is lost, and teaches its sender
-                near.run("ping", "-n", "-c", "3", "-i", "0.2", "-W", "1", "-s", "1400", address, check=False)
+                near.run("ping", "-n", "-c", "3", "-i", "0.2", "-W", "1", "-s", "1452", address, check=False)
             ping(near, address, size=3000, count=1, wait=5)
         return "IPv4 and IPv6 answered, 56 and 3000 octets"
 

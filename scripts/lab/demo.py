@@ -62,7 +62,7 @@ def pings(report: Report, site: Site) -> None:
 
 def sizes(site: Site, version: int) -> str:
     if version == 6:  # no router fragments IPv6: each side's first packet that is too big is lost, and teaches its sender
-        site.machine("a").run("ping", "-n", "-c", "4", "-i", "0.2", "-W", "1", "-s", "1400", address("b", version), check=False)
+        site.machine("a").run("ping", "-n", "-c", "4", "-i", "0.2", "-W", "1", "-s", "1452", address("b", version), check=False)
     for size in SIZES:
         ping(site.machine("a"), address("b", version), size, count=2)
     return f"{len(SIZES)} sizes, all answered"
