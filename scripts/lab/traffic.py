@@ -119,7 +119,7 @@ def transport(protocol: int, octets: bytes) -> str:
         return "neighbour discovery"
     if protocol in (0, 58):
         return "multicast listener" if protocol == 0 or octets[0] == 143 else f"ICMPv6 type {octets[0]}"
-    return {1: "ICMP", 6: "TCP", 17: "UDP"}.get(protocol, f"protocol {protocol}")
+    return {1: "ICMP", 2: "multicast listener", 6: "TCP", 17: "UDP"}.get(protocol, f"protocol {protocol}")
 
 
 def esp_sequences(capture: Capture) -> dict[int, list[int]]:
