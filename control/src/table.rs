@@ -72,7 +72,7 @@ pub fn status(status: &Status) -> String {
         );
     }
     let Status { workers, sas, sa_slots, policies, sealed, opened, dropped, .. } = status;
-    lines.push(format!("{workers} workers, {sas} of {sa_slots} SAs, {policies} policies"));
+    lines.push(format!("up to {workers} workers, {sas} of {sa_slots} SAs, {policies} policies"));
     lines.push(format!(
         "{sealed} packets sealed, {opened} opened, {dropped} dropped (postern counters tells why)"
     ));

@@ -42,7 +42,7 @@ pub struct Status {
     pub tunnels: Vec<Tunnel>,
     /// Interfaces.
     pub interfaces: Vec<Interface>,
-    /// Workers.
+    /// Workers that may run: one per configured core. Fewer do when an interface has fewer queues.
     pub workers: usize,
     /// SA records in use.
     pub sas: usize,
