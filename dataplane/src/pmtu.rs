@@ -26,8 +26,7 @@ pub fn sealed_len(inner: usize, sizes: Sizes, encap: Encap, v6: bool) -> usize {
 pub fn max_inner(mtu: usize, sizes: Sizes, encap: Encap, v6: bool) -> usize {
     let fixed = outer_len(encap, v6) + ESP_HEADER + sizes.iv + sizes.icv;
     let body = mtu.saturating_sub(fixed);
-    let block = sizes.block.max(1);
-    (body - body % block).saturating_sub(ESP_TRAILER)
+    (body - sizes.ragged(body)).saturating_sub(ESP_TRAILER)
 }
 
 #[cfg(test)]
@@ -39,11 +38,11 @@ mod tests {
         #[test]
         fn max_inner_is_the_largest_that_fits(
             mtu in 576usize..9100,
-            suite in 0..crypto::Suite::ALL.len(),
+            suite in prop::sample::select(crypto::Suite::all().collect::<Vec<_>>()),
             udp in any::<bool>(),
             v6 in any::<bool>(),
         ) {
-            let sizes = Sizes::from(crypto::Suite::ALL[suite]);
+            let sizes = Sizes::from(suite);
             let encap = if udp { Encap::Udp { local: 4500, remote: 4500 } } else { Encap::Raw };
             let most = max_inner(mtu, sizes, encap, v6);
             prop_assert!(sealed_len(most, sizes, encap, v6) <= mtu);

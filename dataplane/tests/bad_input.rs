@@ -88,7 +88,7 @@ fn every_truncation_is_survived_and_counted() {
 
 #[test]
 fn every_length_of_esp_is_a_runt_or_a_forgery() {
-    for suite in crypto::Suite::ALL {
+    for suite in crypto::Suite::all() {
         let agreement = Agreement { suite, ..Agreement::usual() };
         let mut b = agreement.gateway(End::B);
         let peer = Peer::new(agreement, End::A);
@@ -263,7 +263,7 @@ fn a_forged_number_far_ahead_does_not_move_the_window() {
 
 #[test]
 fn a_flipped_bit_anywhere_behind_the_spi_is_a_bad_icv_and_changes_nothing() {
-    for suite in [Agreement::GCM, crypto::Suite::ALL[4], crypto::Suite::ALL[15]] {
+    for suite in [Agreement::GCM, Agreement::CBC, Agreement::NULL] {
         let agreement = Agreement { suite, esn: false, ..Agreement::usual() };
         let (mut b, peer) = (agreement.gateway(End::B), Peer::new(agreement, End::A));
         let good = peer.frame(9, &udp_packet(End::A, false, 8));

@@ -314,7 +314,7 @@ fn without_a_large_frame_the_packet_is_lost_and_small_ones_go_on() {
 
 #[test]
 fn both_ends_of_an_sa_count_the_octets_of_inner_packets() {
-    for suite in [Agreement::GCM, crypto::Suite::ALL[3], crypto::Suite::ALL[18]] {
+    for suite in [Agreement::GCM, Agreement::CBC, Agreement::NULL] {
         let agreement = Agreement { suite, ..Agreement::usual() };
         let (mut a, mut b) = (agreement.gateway(End::A), agreement.gateway(End::B));
         let mut octets = 0;

@@ -16,7 +16,7 @@ fn outer_df(frame: &[u8]) -> bool {
 
 #[test]
 fn the_largest_packet_that_fits_passes_and_one_octet_more_is_told_the_number() {
-    for suite in [Agreement::GCM, crypto::Suite::ALL[3], crypto::Suite::ALL[18]] {
+    for suite in [Agreement::GCM, Agreement::CBC, Agreement::NULL] {
         for (outer_v6, udp) in [(false, false), (false, true), (true, false), (true, true)] {
             let agreement = Agreement { suite, outer_v6, udp, esn: true };
             let mut a = agreement.gateway(End::A);

@@ -72,7 +72,7 @@ fn timed(rounds: u64, mut work: impl FnMut(usize) -> Duration) -> Duration {
 }
 
 fn suites(c: &mut Criterion) {
-    for suite in Suite::ALL {
+    for suite in Suite::all() {
         let material = keys(suite);
         let (encryption, integrity) = (&material.encryption, &material.integrity);
         for sas in [1, FRAMES] {

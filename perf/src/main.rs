@@ -71,7 +71,7 @@ struct Pipeline {
 }
 
 fn suite(name: &str) -> Result<Suite, String> {
-    let names = || Suite::ALL.map(Suite::name).join(", ");
+    let names = || Suite::all().map(Suite::name).collect::<Vec<_>>().join(", ");
     Suite::from_name(name).ok_or_else(|| format!("no such suite; there are {}", names()))
 }
 

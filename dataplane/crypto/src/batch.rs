@@ -123,17 +123,20 @@ mod tests {
     use std::cell::RefCell;
 
     use super::*;
-    use crate::backend::{Backend, Family};
+    use crate::backend::{Family, PORTABLE};
+    use crate::schedule::Place;
     use crate::suite::Suite;
 
     thread_local!(static CALLS: RefCell<Vec<(Suite, usize)>> = const { RefCell::new(Vec::new()) });
 
-    /// A backend that only notes which groups it was called with.
-    static NOTING: Backend =
-        Backend { name: "noting", rank: 200, gcm: NOTE, cbc_hmac: NOTE, null_hmac: NOTE };
-    const NOTE: Family = Family {
-        seal: |group| note(group.iter().map(|item| item.key.suite())),
-        open: |group| note(group.iter().map(|item| item.key.suite())),
+    /// Kernels that only note which groups they were called with.
+    const NOTING: Place = Place {
+        backend: &PORTABLE,
+        family: Family {
+            seal: |group| note(group.iter().map(|item| item.key.suite())),
+            open: |group| note(group.iter().map(|item| item.key.suite())),
+        },
+        fast: false,
     };
 
     fn note(suites: impl Iterator<Item = Suite>) {
@@ -148,20 +151,22 @@ mod tests {
             |suite: Suite| (vec![1; suite.key_len()], vec![2; suite.integrity_key_len()]);
         let key = |suite| {
             let (key, mac) = material(suite);
-            SealKey::on(&NOTING, suite, &key, &mac, false, 0).unwrap()
+            SealKey::at(NOTING, suite, &key, &mac, false, 0).unwrap()
         };
         let open_key = |suite| {
             let (key, mac) = material(suite);
-            OpenKey::on(&NOTING, suite, &key, &mac, false).unwrap()
+            OpenKey::at(NOTING, suite, &key, &mac, false).unwrap()
         };
         let empty = |suite: Suite| vec![0; layout::HEADER + suite.iv_len() + suite.icv_len()];
-        let mut packets: Vec<_> = (0..3).flat_map(|_| Suite::ALL.map(empty)).collect();
-        check(&mut packets, &Suite::ALL.map(key), &Suite::ALL.map(open_key));
+        let mut packets: Vec<_> = (0..3).flat_map(|_| Suite::all().map(empty)).collect();
+        let keys: Vec<_> = Suite::all().map(key).collect();
+        let open_keys: Vec<_> = Suite::all().map(open_key).collect();
+        check(&mut packets, &keys, &open_keys);
     }
 
     #[test]
     fn a_kernel_is_called_once_for_all_packets_of_its_suite() {
-        let every_suite_at_once: Vec<_> = Suite::ALL.iter().map(|suite| (*suite, 3)).collect();
+        let every_suite_at_once: Vec<_> = Suite::all().map(|suite| (suite, 3)).collect();
         with_mixed_batch(|packets, keys, open_keys| {
             let pairs = packets.iter_mut().zip(keys.iter().cycle());
             let mut batch: Vec<_> =

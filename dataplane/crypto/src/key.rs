@@ -2,7 +2,7 @@
 use core::fmt;
 
 use crate::backend::{Backend, OpenKernel, SealKernel};
-use crate::portable::{OpenSchedule, SealSchedule};
+use crate::schedule::{OpenSchedule, Place, SealSchedule};
 use crate::suite::Suite;
 use crate::wiped::Wiped;
 
@@ -55,6 +55,7 @@ pub struct SealKey(Wiped<Sealing>);
 struct Sealing {
     kernel: SealKernel,
     sequence_limit: u64,
+    iv_base: u64,
     backend: &'static Backend,
     suite: Suite,
     esn: bool,
@@ -103,6 +104,17 @@ impl SealKey {
         esn: bool,
         iv_epoch: u32,
     ) -> Result<Self, BadKey> {
+        Self::at(Place::of(backend, suite), suite, encryption, integrity, esn, iv_epoch)
+    }
+
+    pub(crate) fn at(
+        place: Place,
+        suite: Suite,
+        encryption: &[u8],
+        integrity: &[u8],
+        esn: bool,
+        iv_epoch: u32,
+    ) -> Result<Self, BadKey> {
         check_lengths(suite, encryption, integrity)?;
         if suite.counter_mode() && iv_epoch > EPOCH_MAX {
             return Err(BadKey::Epoch(iv_epoch));
@@ -110,12 +122,13 @@ impl SealKey {
         let iv_base = u64::from(iv_epoch) << EPOCH_BITS;
         let sealing = || {
             Ok(Sealing {
-                kernel: backend.family(suite).seal,
+                kernel: place.family.seal,
                 sequence_limit: sequence_limit(suite, esn),
-                backend,
+                iv_base,
+                backend: place.backend,
                 suite,
                 esn,
-                schedule: SealSchedule::new(suite, encryption, integrity, iv_base)?,
+                schedule: SealSchedule::new(place, suite, encryption, integrity)?,
             })
         };
         Wiped::build(sealing).map(Self)
@@ -149,6 +162,16 @@ impl SealKey {
         self.0.esn
     }
 
+    /// What a counter mode adds the packet's number to: the IV epoch in the top 24 bits.
+    pub(crate) fn iv_base(&self) -> u64 {
+        self.0.iv_base
+    }
+
+    /// The tier whose kernels run it.
+    pub(crate) fn tier(&self) -> &'static Backend {
+        self.0.backend
+    }
+
     pub(crate) fn schedule(&self) -> &SealSchedule {
         &self.0.schedule
     }
@@ -180,14 +203,24 @@ impl OpenKey {
         integrity: &[u8],
         esn: bool,
     ) -> Result<Self, BadKey> {
+        Self::at(Place::of(backend, suite), suite, encryption, integrity, esn)
+    }
+
+    pub(crate) fn at(
+        place: Place,
+        suite: Suite,
+        encryption: &[u8],
+        integrity: &[u8],
+        esn: bool,
+    ) -> Result<Self, BadKey> {
         check_lengths(suite, encryption, integrity)?;
         let opening = || {
             Ok(Opening {
-                kernel: backend.family(suite).open,
-                backend,
+                kernel: place.family.open,
+                backend: place.backend,
                 suite,
                 esn,
-                schedule: OpenSchedule::new(suite, encryption, integrity)?,
+                schedule: OpenSchedule::new(place, suite, encryption, integrity)?,
             })
         };
         Wiped::build(opening).map(Self)
@@ -213,6 +246,11 @@ impl OpenKey {
 
     pub(crate) fn esn(&self) -> bool {
         self.0.esn
+    }
+
+    /// The tier whose kernels run it.
+    pub(crate) fn tier(&self) -> &'static Backend {
+        self.0.backend
     }
 
     pub(crate) fn schedule(&self) -> &OpenSchedule {

@@ -7,9 +7,9 @@
 //! per packet. `portable`, on the RustCrypto crates, is the definition; a faster one is a claim about it.
 //!
 //! ```
-//! use crypto::{KeyBits, Open, OpenKey, Seal, SealKey, Suite};
+//! use crypto::{Icv, KeyBits, Open, OpenKey, Seal, SealKey, Suite};
 //!
-//! let suite = Suite::AesGcm16(KeyBits::B128);
+//! let suite = Suite::AesGcm(KeyBits::B128, Icv::I16);
 //! let material = [7; 20]; // 16 octets of key, 4 of salt
 //! let outbound = SealKey::new(suite, &material, &[], true, 1)?;
 //! let inbound = OpenKey::new(suite, &material, &[], true)?;
@@ -28,11 +28,21 @@
 //! ```
 #![deny(unsafe_code)] // but for `wiped`
 
+#[cfg(target_arch = "x86_64")]
+mod aes;
 mod backend;
 mod batch;
+#[cfg(target_arch = "x86_64")]
+mod chacha;
+#[cfg(target_arch = "x86_64")]
+mod etm;
+#[cfg(target_arch = "x86_64")]
+mod hash;
 mod key;
 mod layout;
+mod mac;
 mod portable;
+mod schedule;
 mod suite;
 #[cfg(test)]
 mod test_hex;
@@ -41,4 +51,4 @@ mod wiped;
 pub use backend::Backend;
 pub use batch::{BadIcv, Open, Seal, open, seal};
 pub use key::{BadKey, OpenKey, SealKey};
-pub use suite::{Integrity, KeyBits, Suite, Unsupported};
+pub use suite::{Icv, Integrity, KeyBits, Legacy, Suite, Unsupported};

@@ -16,6 +16,9 @@ pub enum KeyBits {
 }
 
 impl KeyBits {
+    /// All of them, shortest first.
+    pub const ALL: [Self; 3] = [Self::B128, Self::B192, Self::B256];
+
     /// Octets of the key, without a salt.
     pub const fn octets(self) -> usize {
         match self {
@@ -25,12 +28,40 @@ impl KeyBits {
         }
     }
 
-    const fn negotiate(bits: u16) -> Option<Self> {
-        match bits {
-            128 => Some(Self::B128),
-            192 => Some(Self::B192),
-            256 => Some(Self::B256),
-            _ => None,
+    const fn bits(self) -> u16 {
+        match self {
+            Self::B128 => 128,
+            Self::B192 => 192,
+            Self::B256 => 256,
+        }
+    }
+
+    fn negotiate(bits: u16) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.bits() == bits)
+    }
+}
+
+/// Length of an AEAD's ICV.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Icv {
+    /// 16 octets: the whole tag.
+    I16,
+    /// 12 octets.
+    I12,
+    /// 8 octets.
+    I8,
+}
+
+impl Icv {
+    /// All of them, longest first.
+    pub const ALL: [Self; 3] = [Self::I16, Self::I12, Self::I8];
+
+    /// Octets of the ICV.
+    pub const fn octets(self) -> usize {
+        match self {
+            Self::I16 => 16,
+            Self::I12 => 12,
+            Self::I8 => 8,
         }
     }
 }
@@ -46,22 +77,46 @@ pub enum Integrity {
     HmacSha2_384_192,
     /// AUTH_HMAC_SHA2_512_256 (RFC 4868).
     HmacSha2_512_256,
+    /// AUTH_HMAC_MD5_96 (RFC 2403): for old peers; [legacy](Integrity::legacy).
+    HmacMd5_96,
+    /// AUTH_AES_XCBC_96 (RFC 3566).
+    AesXcbc96,
+    /// AUTH_AES_CMAC_96 (RFC 4494).
+    AesCmac96,
+    /// AUTH_KPDK_MD5: MD5 of key, packet and key again (RFC 1828); [legacy](Integrity::legacy). It was
+    /// defined for AH alone, so here it goes with AH and with ENCR_NULL, never behind a cipher.
+    KeyedMd5,
 }
 
 impl Integrity {
-    /// Octets of the ICV on the wire: the hash's output, cut short.
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::HmacSha1_96,
+        Self::HmacSha2_256_128,
+        Self::HmacSha2_384_192,
+        Self::HmacSha2_512_256,
+        Self::HmacMd5_96,
+        Self::AesXcbc96,
+        Self::AesCmac96,
+        Self::KeyedMd5,
+    ];
+
+    /// Octets of the ICV on the wire: the algorithm's output, cut short but for keyed MD5.
     pub const fn icv_len(self) -> usize {
         match self {
-            Self::HmacSha1_96 => 12,
-            Self::HmacSha2_256_128 => 16,
+            Self::HmacSha1_96 | Self::HmacMd5_96 | Self::AesXcbc96 | Self::AesCmac96 => 12,
+            Self::HmacSha2_256_128 | Self::KeyedMd5 => 16,
             Self::HmacSha2_384_192 => 24,
             Self::HmacSha2_512_256 => 32,
         }
     }
 
-    /// Octets of the key: the hash's output length, neither more nor less (RFC 2404 §3, RFC 4868 §2.1.1).
+    /// Octets of the key, neither more nor less: the hash's output length (RFC 2403 §2, RFC 2404 §3, RFC 4868
+    /// §2.1.1), or AES-128's (RFC 3566 §4, RFC 4494 §2). RFC 1828 leaves its key's length open; it is 128 bits
+    /// here, as its §1 asks of every implementation.
     pub const fn key_len(self) -> usize {
         match self {
+            Self::HmacMd5_96 | Self::AesXcbc96 | Self::AesCmac96 | Self::KeyedMd5 => 16,
             Self::HmacSha1_96 => 20,
             Self::HmacSha2_256_128 => 32,
             Self::HmacSha2_384_192 => 48,
@@ -69,13 +124,83 @@ impl Integrity {
         }
     }
 
-    fn negotiate(id: IntegrityId) -> Option<Self> {
-        match id {
-            IntegrityId::AUTH_HMAC_SHA1_96 => Some(Self::HmacSha1_96),
-            IntegrityId::AUTH_HMAC_SHA2_256_128 => Some(Self::HmacSha2_256_128),
-            IntegrityId::AUTH_HMAC_SHA2_384_192 => Some(Self::HmacSha2_384_192),
-            IntegrityId::AUTH_HMAC_SHA2_512_256 => Some(Self::HmacSha2_512_256),
-            _ => None,
+    /// Whether it serves old peers only, and runs only where the configuration says so.
+    pub const fn legacy(self) -> bool {
+        matches!(self, Self::HmacMd5_96 | Self::KeyedMd5)
+    }
+
+    /// IANA's Transform Type 3.
+    pub const fn id(self) -> IntegrityId {
+        match self {
+            Self::HmacSha1_96 => IntegrityId::AUTH_HMAC_SHA1_96,
+            Self::HmacSha2_256_128 => IntegrityId::AUTH_HMAC_SHA2_256_128,
+            Self::HmacSha2_384_192 => IntegrityId::AUTH_HMAC_SHA2_384_192,
+            Self::HmacSha2_512_256 => IntegrityId::AUTH_HMAC_SHA2_512_256,
+            Self::HmacMd5_96 => IntegrityId::AUTH_HMAC_MD5_96,
+            Self::AesXcbc96 => IntegrityId::AUTH_AES_XCBC_96,
+            Self::AesCmac96 => IntegrityId::AUTH_AES_CMAC_96,
+            Self::KeyedMd5 => IntegrityId::AUTH_KPDK_MD5,
+        }
+    }
+
+    /// The algorithm with this number.
+    pub fn negotiate(id: IntegrityId) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.id() == id)
+    }
+}
+
+/// A block cipher of 64 bits in CBC mode with an explicit IV (RFC 2405, RFC 2451): for old peers. A key whose
+/// length is free says it in octets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Legacy {
+    /// ENCR_DES (RFC 2405).
+    Des,
+    /// ENCR_3DES (RFC 2451): three keys, encrypt-decrypt-encrypt.
+    TripleDes,
+    /// ENCR_CAST: CAST-128 (RFC 2144), 5 to 16 octets of key.
+    Cast128(u8),
+    /// ENCR_BLOWFISH, 5 to 56 octets of key.
+    Blowfish(u8),
+    /// ENCR_RC5: RC5-32/16 (RFC 2040), 5 to [`Legacy::KEY_MAX`] octets of key.
+    Rc5(u8),
+    /// ENCR_IDEA.
+    Idea,
+    /// ENCR_3IDEA: three IDEA keys, encrypt-decrypt-encrypt. IANA has the number; no RFC says more.
+    TripleIdea,
+}
+
+impl Legacy {
+    /// The longest key, in octets, that an SA's record carries. RC5 could take 255 (RFC 2451 §2.2).
+    pub const KEY_MAX: u8 = 64;
+
+    /// Octets of the key.
+    pub const fn key_len(self) -> usize {
+        match self {
+            Self::Des => 8,
+            Self::TripleDes => 24,
+            Self::Idea => 16,
+            Self::TripleIdea => 48,
+            Self::Cast128(octets) | Self::Blowfish(octets) | Self::Rc5(octets) => octets as usize,
+        }
+    }
+
+    const fn id(self) -> EncryptionId {
+        match self {
+            Self::Des => EncryptionId::ENCR_DES,
+            Self::TripleDes => EncryptionId::ENCR_3DES,
+            Self::Cast128(_) => EncryptionId::ENCR_CAST,
+            Self::Blowfish(_) => EncryptionId::ENCR_BLOWFISH,
+            Self::Rc5(_) => EncryptionId::ENCR_RC5,
+            Self::Idea => EncryptionId::ENCR_IDEA,
+            Self::TripleIdea => EncryptionId::ENCR_3IDEA,
+        }
+    }
+
+    /// The Key Length attribute; 0 where the key has but one length.
+    const fn key_bits(self) -> u16 {
+        match self {
+            Self::Cast128(octets) | Self::Blowfish(octets) | Self::Rc5(octets) => octets as u16 * 8,
+            Self::Des | Self::TripleDes | Self::Idea | Self::TripleIdea => 0,
         }
     }
 }
@@ -83,40 +208,34 @@ impl Integrity {
 /// A cipher with its integrity. Closed: past [`Suite::negotiate`] nobody asks "is it supported?" again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Suite {
-    /// ENCR_AES_GCM_16 (RFC 4106): a counter mode with a 16-octet ICV.
-    AesGcm16(KeyBits),
+    /// ENCR_AES_GCM_16, _12, _8 (RFC 4106): an AEAD in counter mode.
+    AesGcm(KeyBits, Icv),
+    /// ENCR_NULL_AUTH_AES_GMAC (RFC 4543): GCM's integrity alone; the payload travels in the clear.
+    AesGmac(KeyBits),
+    /// ENCR_AES_CCM_16, _12, _8 (RFC 4309): an AEAD in counter mode.
+    AesCcm(KeyBits, Icv),
+    /// ENCR_CHACHA20_POLY1305 (RFC 7634): an AEAD in counter mode.
+    ChaCha20Poly1305,
+    /// ENCR_AES_CTR (RFC 3686), encrypt-then-MAC.
+    AesCtr(KeyBits, Integrity),
     /// ENCR_AES_CBC (RFC 3602), encrypt-then-MAC.
     AesCbc(KeyBits, Integrity),
     /// ENCR_NULL (RFC 2410): integrity alone.
     Null(Integrity),
+    /// A cipher of old in CBC mode, encrypt-then-MAC.
+    Legacy(Legacy, Integrity),
 }
 
-use Integrity::{HmacSha1_96, HmacSha2_256_128, HmacSha2_384_192, HmacSha2_512_256};
-use KeyBits::{B128, B192, B256};
-
 impl Suite {
-    /// Every suite of this build.
-    pub const ALL: [Self; 19] = [
-        Self::AesGcm16(B128),
-        Self::AesGcm16(B192),
-        Self::AesGcm16(B256),
-        Self::AesCbc(B128, HmacSha1_96),
-        Self::AesCbc(B128, HmacSha2_256_128),
-        Self::AesCbc(B128, HmacSha2_384_192),
-        Self::AesCbc(B128, HmacSha2_512_256),
-        Self::AesCbc(B192, HmacSha1_96),
-        Self::AesCbc(B192, HmacSha2_256_128),
-        Self::AesCbc(B192, HmacSha2_384_192),
-        Self::AesCbc(B192, HmacSha2_512_256),
-        Self::AesCbc(B256, HmacSha1_96),
-        Self::AesCbc(B256, HmacSha2_256_128),
-        Self::AesCbc(B256, HmacSha2_384_192),
-        Self::AesCbc(B256, HmacSha2_512_256),
-        Self::Null(HmacSha1_96),
-        Self::Null(HmacSha2_256_128),
-        Self::Null(HmacSha2_384_192),
-        Self::Null(HmacSha2_512_256),
-    ];
+    /// Every suite of this build; of a legacy cipher whose key length is free a few lengths.
+    pub fn all() -> impl Iterator<Item = Self> + Clone {
+        let macs = || Integrity::ALL.into_iter().take(4);
+        let gcm = KeyBits::ALL.into_iter().map(|bits| Self::AesGcm(bits, Icv::I16));
+        let cbc = KeyBits::ALL
+            .into_iter()
+            .flat_map(move |bits| macs().map(move |mac| Self::AesCbc(bits, mac)));
+        gcm.chain(cbc).chain(macs().map(Self::Null))
+    }
 
     /// From the open registries to what we can run. `key_bits` is the Key Length attribute (RFC 7296
     /// §3.3.5): required for AES, 0 for ENCR_NULL. An AEAD goes with integrity NONE (RFC 7296 §3.3.3).
@@ -131,10 +250,12 @@ impl Suite {
         let bad_bits = Unsupported::KeyBits { encryption, bits: key_bits };
         let bad_integrity = Unsupported::Integrity { encryption, integrity };
         let aes = KeyBits::negotiate(key_bits).ok_or(bad_bits);
-        let mac = Integrity::negotiate(integrity).ok_or(bad_integrity);
+        let mac = Integrity::negotiate(integrity)
+            .filter(|mac| Integrity::ALL.iter().take(4).any(|known| known == mac))
+            .ok_or(bad_integrity);
         match encryption {
             EncryptionId::ENCR_AES_GCM_16 if integrity != IntegrityId::NONE => Err(bad_integrity),
-            EncryptionId::ENCR_AES_GCM_16 => Ok(Self::AesGcm16(aes?)),
+            EncryptionId::ENCR_AES_GCM_16 => Ok(Self::AesGcm(aes?, Icv::I16)),
             EncryptionId::ENCR_AES_CBC => Ok(Self::AesCbc(aes?, mac?)),
             EncryptionId::ENCR_NULL if key_bits != 0 => Err(bad_bits),
             EncryptionId::ENCR_NULL => Ok(Self::Null(mac?)),
@@ -142,15 +263,72 @@ impl Suite {
         }
     }
 
+    /// The numbers that [`Suite::negotiate`] makes this of: Transform Type 1, Key Length attribute, Transform
+    /// Type 3.
+    pub const fn registered(self) -> (EncryptionId, u16, IntegrityId) {
+        let bits = match self {
+            Self::AesGcm(bits, _) | Self::AesGmac(bits) | Self::AesCcm(bits, _) => bits.bits(),
+            Self::AesCtr(bits, _) | Self::AesCbc(bits, _) => bits.bits(),
+            Self::Legacy(cipher, _) => cipher.key_bits(),
+            Self::ChaCha20Poly1305 | Self::Null(_) => 0,
+        };
+        let integrity = match self.integrity() {
+            Some(integrity) => integrity.id(),
+            None => IntegrityId::NONE,
+        };
+        (self.encryption(), bits, integrity)
+    }
+
+    const fn encryption(self) -> EncryptionId {
+        match self {
+            Self::AesGcm(_, Icv::I16) => EncryptionId::ENCR_AES_GCM_16,
+            Self::AesGcm(_, Icv::I12) => EncryptionId::ENCR_AES_GCM_12,
+            Self::AesGcm(_, Icv::I8) => EncryptionId::ENCR_AES_GCM_8,
+            Self::AesGmac(_) => EncryptionId::ENCR_NULL_AUTH_AES_GMAC,
+            Self::AesCcm(_, Icv::I16) => EncryptionId::ENCR_AES_CCM_16,
+            Self::AesCcm(_, Icv::I12) => EncryptionId::ENCR_AES_CCM_12,
+            Self::AesCcm(_, Icv::I8) => EncryptionId::ENCR_AES_CCM_8,
+            Self::ChaCha20Poly1305 => EncryptionId::ENCR_CHACHA20_POLY1305,
+            Self::AesCtr(..) => EncryptionId::ENCR_AES_CTR,
+            Self::AesCbc(..) => EncryptionId::ENCR_AES_CBC,
+            Self::Null(_) => EncryptionId::ENCR_NULL,
+            Self::Legacy(cipher, _) => cipher.id(),
+        }
+    }
+
+    /// The integrity algorithm beside the cipher; `None` with an AEAD.
+    pub const fn integrity(self) -> Option<Integrity> {
+        match self {
+            Self::AesGcm(..) | Self::AesGmac(_) | Self::AesCcm(..) | Self::ChaCha20Poly1305 => None,
+            Self::AesCtr(_, integrity)
+            | Self::AesCbc(_, integrity)
+            | Self::Null(integrity)
+            | Self::Legacy(_, integrity) => Some(integrity),
+        }
+    }
+
     /// The suite that [`Suite::name`] calls so.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|suite| suite.name() == name)
+        let (cipher, integrity) = match name.split_once('/') {
+            Some((cipher, integrity)) => (cipher, IntegrityId::by_name(integrity)?),
+            None => (name, IntegrityId::NONE),
+        };
+        let (encryption, bits) = match EncryptionId::by_name(cipher) {
+            Some(encryption) => (encryption, 0),
+            None => {
+                let (cipher, bits) = cipher.rsplit_once('_')?;
+                (EncryptionId::by_name(cipher)?, bits.parse().ok()?)
+            }
+        };
+        // `ENCR_AES_CBC_0256` reads as a number, but is nobody's name
+        Self::negotiate(encryption, bits, integrity).ok().filter(|suite| suite.name() == name)
     }
 
     /// Octets of the explicit IV behind the ESP header.
     pub const fn iv_len(self) -> usize {
         match self {
-            Self::AesGcm16(_) => 8,
+            Self::AesGcm(..) | Self::AesGmac(_) | Self::AesCcm(..) => 8,
+            Self::ChaCha20Poly1305 | Self::AesCtr(..) | Self::Legacy(..) => 8,
             Self::AesCbc(..) => 16,
             Self::Null(_) => 0,
         }
@@ -159,82 +337,103 @@ impl Suite {
     /// Octets of the ICV at the packet's end.
     pub const fn icv_len(self) -> usize {
         match self {
-            Self::AesGcm16(_) => 16,
-            Self::AesCbc(_, integrity) | Self::Null(integrity) => integrity.icv_len(),
+            Self::AesGcm(_, icv) | Self::AesCcm(_, icv) => icv.octets(),
+            Self::AesGmac(_) | Self::ChaCha20Poly1305 => 16,
+            Self::AesCtr(_, integrity)
+            | Self::AesCbc(_, integrity)
+            | Self::Null(integrity)
+            | Self::Legacy(_, integrity) => integrity.icv_len(),
         }
     }
 
     /// Payload and trailer together fill a multiple of this many octets: the cipher's block, and at
     /// least 4 (RFC 4303 §2.4).
     pub const fn block(self) -> usize {
-        match self {
-            Self::AesGcm16(_) | Self::Null(_) => 4,
-            Self::AesCbc(..) => 16,
+        match self.unit() {
+            1 => 4,
+            block => block,
         }
     }
 
-    /// Octets of the cipher's key, a counter mode's 4-octet salt at the end included (RFC 4106 §8.1).
+    /// The cipher works on multiples of this many octets.
+    const fn unit(self) -> usize {
+        match self {
+            Self::AesCbc(..) => 16,
+            Self::Legacy(..) => 8,
+            _ => 1,
+        }
+    }
+
+    /// Octets of the cipher's key, a counter mode's salt at the end included: 4 octets (RFC 4106 §8.1, RFC 4543
+    /// §5.2, RFC 3686 §5.1, RFC 7634 §2), or 3 (RFC 4309 §7.1).
     pub const fn key_len(self) -> usize {
         match self {
-            Self::AesGcm16(bits) => bits.octets() + 4,
+            Self::AesGcm(bits, _) | Self::AesGmac(bits) | Self::AesCtr(bits, _) => {
+                bits.octets() + 4
+            }
+            Self::AesCcm(bits, _) => bits.octets() + 3,
+            Self::ChaCha20Poly1305 => 36,
             Self::AesCbc(bits, _) => bits.octets(),
             Self::Null(_) => 0,
+            Self::Legacy(cipher, _) => cipher.key_len(),
         }
     }
 
     /// Octets of the integrity key; 0 with an AEAD.
     pub const fn integrity_key_len(self) -> usize {
-        match self {
-            Self::AesGcm16(_) => 0,
-            Self::AesCbc(_, integrity) | Self::Null(integrity) => integrity.key_len(),
+        match self.integrity() {
+            Some(integrity) => integrity.key_len(),
+            None => 0,
         }
     }
 
-    /// Whether an IV used twice under one key betrays the plaintext.
+    /// Whether an IV used twice under one key betrays the plaintext or the key of the ICV.
     pub const fn counter_mode(self) -> bool {
-        matches!(self, Self::AesGcm16(_))
+        match self {
+            Self::AesGcm(..) | Self::AesGmac(_) | Self::AesCcm(..) => true,
+            Self::ChaCha20Poly1305 | Self::AesCtr(..) => true,
+            Self::AesCbc(..) | Self::Null(_) | Self::Legacy(..) => false,
+        }
+    }
+
+    /// Whether it serves old peers only, and runs only where the configuration says so.
+    pub const fn legacy(self) -> bool {
+        match self.integrity() {
+            Some(integrity) => matches!(self, Self::Legacy(..)) || integrity.legacy(),
+            None => false,
+        }
+    }
+
+    /// Whether the payload is encrypted at all.
+    pub const fn encrypts(self) -> bool {
+        !matches!(self, Self::AesGmac(_) | Self::Null(_))
     }
 
     /// Whether [`seal`](crate::seal) and [`open`](crate::open) can process a packet of `len` octets
     /// (ESP header to ICV, without an outer header): the header, IV and ICV have room and what is between
     /// them is whole cipher blocks. A caller that counts runts apart from forgeries asks this first.
     pub const fn accepts(self, len: usize) -> bool {
-        let unit = if matches!(self, Self::AesCbc(..)) { 16 } else { 1 };
         match len.checked_sub(HEADER + self.iv_len() + self.icv_len()) {
-            Some(body) => body % unit == 0,
+            Some(body) => body % self.unit() == 0,
             None => false,
         }
     }
 
-    /// IANA's names, as they stand in a configuration: `ENCR_AES_CBC_256/AUTH_HMAC_SHA2_256_128`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::AesGcm16(B128) => "ENCR_AES_GCM_16_128",
-            Self::AesGcm16(B192) => "ENCR_AES_GCM_16_192",
-            Self::AesGcm16(B256) => "ENCR_AES_GCM_16_256",
-            Self::AesCbc(B128, HmacSha1_96) => "ENCR_AES_CBC_128/AUTH_HMAC_SHA1_96",
-            Self::AesCbc(B128, HmacSha2_256_128) => "ENCR_AES_CBC_128/AUTH_HMAC_SHA2_256_128",
-            Self::AesCbc(B128, HmacSha2_384_192) => "ENCR_AES_CBC_128/AUTH_HMAC_SHA2_384_192",
-            Self::AesCbc(B128, HmacSha2_512_256) => "ENCR_AES_CBC_128/AUTH_HMAC_SHA2_512_256",
-            Self::AesCbc(B192, HmacSha1_96) => "ENCR_AES_CBC_192/AUTH_HMAC_SHA1_96",
-            Self::AesCbc(B192, HmacSha2_256_128) => "ENCR_AES_CBC_192/AUTH_HMAC_SHA2_256_128",
-            Self::AesCbc(B192, HmacSha2_384_192) => "ENCR_AES_CBC_192/AUTH_HMAC_SHA2_384_192",
-            Self::AesCbc(B192, HmacSha2_512_256) => "ENCR_AES_CBC_192/AUTH_HMAC_SHA2_512_256",
-            Self::AesCbc(B256, HmacSha1_96) => "ENCR_AES_CBC_256/AUTH_HMAC_SHA1_96",
-            Self::AesCbc(B256, HmacSha2_256_128) => "ENCR_AES_CBC_256/AUTH_HMAC_SHA2_256_128",
-            Self::AesCbc(B256, HmacSha2_384_192) => "ENCR_AES_CBC_256/AUTH_HMAC_SHA2_384_192",
-            Self::AesCbc(B256, HmacSha2_512_256) => "ENCR_AES_CBC_256/AUTH_HMAC_SHA2_512_256",
-            Self::Null(HmacSha1_96) => "ENCR_NULL/AUTH_HMAC_SHA1_96",
-            Self::Null(HmacSha2_256_128) => "ENCR_NULL/AUTH_HMAC_SHA2_256_128",
-            Self::Null(HmacSha2_384_192) => "ENCR_NULL/AUTH_HMAC_SHA2_384_192",
-            Self::Null(HmacSha2_512_256) => "ENCR_NULL/AUTH_HMAC_SHA2_512_256",
-        }
+    /// IANA's names with the key length, as they stand in a configuration:
+    /// `ENCR_AES_CBC_256/AUTH_HMAC_SHA2_256_128`.
+    pub fn name(self) -> String {
+        self.to_string()
     }
 }
 
 impl fmt::Display for Suite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        let (encryption, bits, integrity) = self.registered();
+        let bits = if bits == 0 { String::new() } else { format!("_{bits}") };
+        match self.integrity() {
+            Some(_) => f.pad(&format!("{encryption}{bits}/{integrity}")),
+            None => f.pad(&format!("{encryption}{bits}")),
+        }
     }
 }
 
@@ -268,11 +467,13 @@ pub enum Unsupported {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use Integrity::{HmacSha1_96, HmacSha2_256_128, HmacSha2_384_192, HmacSha2_512_256};
+    use KeyBits::{B128, B192, B256};
 
     #[test]
     fn every_suite_has_its_own_name_and_the_name_leads_back() {
-        for suite in Suite::ALL {
-            assert_eq!(Suite::from_name(suite.name()), Some(suite));
+        for suite in Suite::all() {
+            assert_eq!(Suite::from_name(&suite.name()), Some(suite));
         }
         assert_eq!(Suite::from_name("ENCR_AES_GCM_16"), None);
     }
@@ -292,7 +493,7 @@ mod tests {
             }
         }
         found.sort();
-        assert_eq!(found, Suite::ALL);
+        assert_eq!(found, Suite::all().collect::<Vec<_>>());
     }
 
     #[test]
@@ -317,9 +518,9 @@ mod tests {
     fn sizes_are_those_of_the_rfcs() {
         // (suite, IV, ICV, block, key, integrity key)
         for (suite, iv, icv, block, key, integrity) in [
-            (Suite::AesGcm16(B128), 8, 16, 4, 20, 0), // RFC 4106
-            (Suite::AesGcm16(B192), 8, 16, 4, 28, 0),
-            (Suite::AesGcm16(B256), 8, 16, 4, 36, 0),
+            (Suite::AesGcm(B128, Icv::I16), 8, 16, 4, 20, 0), // RFC 4106
+            (Suite::AesGcm(B192, Icv::I16), 8, 16, 4, 28, 0),
+            (Suite::AesGcm(B256, Icv::I16), 8, 16, 4, 36, 0),
             (Suite::AesCbc(B128, HmacSha1_96), 16, 12, 16, 16, 20), // RFC 3602, RFC 2404
             (Suite::AesCbc(B192, HmacSha2_256_128), 16, 16, 16, 24, 32), // RFC 4868
             (Suite::AesCbc(B256, HmacSha2_384_192), 16, 24, 16, 32, 48),

@@ -13,9 +13,9 @@ use std::collections::HashSet;
 use aes::Aes128;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use common::{iv, noise, payload, seal_one, unsealed};
-use crypto::{Integrity, KeyBits, SealKey, Suite};
+use crypto::{Icv, Integrity, KeyBits, SealKey, Suite};
 
-const GCM: Suite = Suite::AesGcm16(KeyBits::B256);
+const GCM: Suite = Suite::AesGcm(KeyBits::B256, Icv::I16);
 const CBC: Suite = Suite::AesCbc(KeyBits::B128, Integrity::HmacSha2_256_128);
 
 fn key(suite: Suite, epoch: u32) -> SealKey {

@@ -9,13 +9,15 @@
 mod common;
 
 use common::{EPOCH, iv, noise, open_one, pair, payload, seal_one, unsealed};
-use crypto::{BadKey, KeyBits, Open, OpenKey, SealKey, Suite};
+use crypto::{BadKey, Icv, Integrity, KeyBits, Open, OpenKey, SealKey, Suite};
 
-const GCM: Suite = Suite::AesGcm16(KeyBits::B128);
+const GCM: Suite = Suite::AesGcm(KeyBits::B128, Icv::I16);
+const CBC: Suite = Suite::AesCbc(KeyBits::B128, Integrity::HmacSha1_96);
+const NULL: Suite = Suite::Null(Integrity::HmacSha1_96);
 
 #[test]
 fn packets_of_any_length_get_a_verdict_and_stay_as_they_were() {
-    for suite in Suite::ALL {
+    for suite in Suite::all() {
         let open = pair(suite, true, 3).open;
         for len in 0..=200 {
             let arrived = noise(len as u64, len);
@@ -38,7 +40,7 @@ fn an_old_verdict_does_not_outlive_the_call() {
 
 #[test]
 fn what_has_no_room_or_is_ragged_is_wiped_and_not_sealed() {
-    for suite in Suite::ALL {
+    for suite in Suite::all() {
         let seal = pair(suite, false, 3).seal;
         for len in 0..=200 {
             let mut packet = noise(len as u64, len);
@@ -58,10 +60,10 @@ fn no_number_above_the_limit_is_sealed() {
     for (suite, esn, limit) in [
         (GCM, false, (1 << 32) - 1), // RFC 4303 §3.3.3
         (GCM, true, (1 << 40) - 1),  // an IV epoch's room
-        (Suite::ALL[3], false, (1 << 32) - 1),
-        (Suite::ALL[3], true, u64::MAX - u64::from(u32::MAX)),
-        (Suite::ALL[15], false, (1 << 32) - 1),
-        (Suite::ALL[15], true, u64::MAX - u64::from(u32::MAX)),
+        (CBC, false, (1 << 32) - 1),
+        (CBC, true, u64::MAX - u64::from(u32::MAX)),
+        (NULL, false, (1 << 32) - 1),
+        (NULL, true, u64::MAX - u64::from(u32::MAX)),
     ] {
         let seal = pair(suite, esn, 3).seal;
         assert_eq!(seal.sequence_limit(), limit, "{suite}, ESN {esn}");
@@ -75,7 +77,7 @@ fn no_number_above_the_limit_is_sealed() {
 
 #[test]
 fn a_header_with_another_number_is_neither_sealed_nor_opened() {
-    for suite in Suite::ALL {
+    for suite in Suite::all() {
         let both = pair(suite, false, 3);
         let mut packet = unsealed(suite, 7, &payload(suite, 1, 60));
         assert_eq!(seal_one(&both.seal, 8, &mut packet), 1);
@@ -88,7 +90,7 @@ fn a_header_with_another_number_is_neither_sealed_nor_opened() {
 
 #[test]
 fn another_key_or_the_other_kind_of_number_does_not_open() {
-    for suite in Suite::ALL {
+    for suite in Suite::all() {
         let mut packet = unsealed(suite, 7, &payload(suite, 1, 60));
         seal_one(&pair(suite, false, 3).seal, 7, &mut packet);
         assert!(open_one(&pair(suite, false, 4).open, 7, &mut packet).is_err(), "{suite}");
@@ -100,7 +102,7 @@ fn another_key_or_the_other_kind_of_number_does_not_open() {
 #[test]
 fn a_packet_opens_once_in_place() {
     // opened again it is plaintext where ciphertext should be, and NULL alone cannot tell
-    for suite in Suite::ALL.into_iter().filter(|suite| !matches!(suite, Suite::Null(_))) {
+    for suite in Suite::all().filter(|suite| !matches!(suite, Suite::Null(_))) {
         let both = pair(suite, false, 3);
         let mut packet = unsealed(suite, 7, &payload(suite, 1, 60));
         seal_one(&both.seal, 7, &mut packet);
@@ -111,7 +113,7 @@ fn a_packet_opens_once_in_place() {
 
 #[test]
 fn keys_have_exactly_the_suites_lengths() {
-    for suite in Suite::ALL {
+    for suite in Suite::all() {
         let (need, integrity) = (suite.key_len(), suite.integrity_key_len());
         for have in (0..=70).filter(|have| *have != need) {
             let why = BadKey::EncryptionLength { suite, need, have };

@@ -30,12 +30,12 @@ fn workers_may_share_them() {
 
 #[test]
 fn debug_tells_the_suite_and_no_secret() {
-    for suite in Suite::ALL {
+    for suite in Suite::all() {
         let both = pair(suite, true, 3);
         let name = suite.name();
-        let seal = format!("SealKey({name}, portable, esn: true, ..)");
+        let seal = format!("SealKey({name}, {}, esn: true, ..)", both.seal.backend());
         assert_eq!(format!("{:?}", both.seal), seal);
-        let open = format!("OpenKey({name}, portable, esn: true, ..)");
+        let open = format!("OpenKey({name}, {}, esn: true, ..)", both.open.backend());
         assert_eq!(format!("{:?}", both.open), open);
     }
 }
@@ -79,8 +79,11 @@ fn survivors((before, after): &(Vec<u8>, Vec<u8>)) -> (usize, usize) {
 #[test]
 #[cfg_attr(miri, ignore = "reads the padding of a dropped value")]
 fn nothing_of_a_key_outlives_it() {
-    for suite in Suite::ALL {
+    for suite in Suite::all() {
         let both = pair(suite, true, 3);
+        if both.seal.backend() == "portable" {
+            continue; // it lies in a box; a test of its own looks there
+        }
         let (seal, open) = (before_and_after(both.seal), before_and_after(both.open));
         for (which, dropped) in [("seal", &seal), ("open", &open)] {
             let (secret, kept) = survivors(dropped);

@@ -385,7 +385,12 @@ pub struct Agreement {
 }
 
 impl Agreement {
-    pub const GCM: crypto::Suite = crypto::Suite::AesGcm16(crypto::KeyBits::B128);
+    pub const GCM: crypto::Suite = crypto::Suite::AesGcm(crypto::KeyBits::B128, crypto::Icv::I16);
+    /// CBC with the oldest of the HMACs.
+    pub const CBC: crypto::Suite =
+        crypto::Suite::AesCbc(crypto::KeyBits::B128, crypto::Integrity::HmacSha1_96);
+    /// Integrity alone, with the longest ICV.
+    pub const NULL: crypto::Suite = crypto::Suite::Null(crypto::Integrity::HmacSha2_512_256);
 
     pub fn usual() -> Self {
         Self { suite: Self::GCM, outer_v6: false, udp: false, esn: true }
@@ -453,22 +458,8 @@ impl Agreement {
 
 /// As IANA numbers it.
 pub fn numbers(suite: crypto::Suite) -> sadb::Suite {
-    for encryption in [11, 12, 20] {
-        for key_bits in [0, 128, 192, 256] {
-            for integrity in [0, 2, 12, 13, 14] {
-                use wire::iana::{EncryptionId, IntegrityId};
-                let found = crypto::Suite::negotiate(
-                    EncryptionId(encryption),
-                    key_bits,
-                    IntegrityId(integrity),
-                );
-                if found == Ok(suite) {
-                    return sadb::Suite { encryption, key_bits, integrity };
-                }
-            }
-        }
-    }
-    panic!("{suite} has no numbers");
+    let (encryption, key_bits, integrity) = suite.registered();
+    sadb::Suite { encryption: encryption.0, key_bits, integrity: integrity.0 }
 }
 
 /// The far end of a tunnel without a gateway: seals what no honest gateway would.

@@ -7,10 +7,9 @@ use aes::cipher::{
 };
 use aes::{Aes128Dec, Aes128Enc, Aes192Dec, Aes192Enc, Aes256Dec, Aes256Enc};
 use cbc::{Decryptor, Encryptor};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::mac::Hmac;
-use super::{OpenSchedule, SealSchedule};
 use crate::batch::{Open, Seal};
 use crate::key::BadKey;
 use crate::layout;
@@ -124,16 +123,7 @@ where
     Some(())
 }
 
-pub(super) fn seal(group: &mut [&mut Seal<'_>]) {
-    for item in group {
-        if seal_one(item).is_none() {
-            item.packet.zeroize();
-        }
-    }
-}
-
-fn seal_one(item: &mut Seal<'_>) -> Option<()> {
-    let SealSchedule::CbcHmac(key) = item.key.schedule() else { return None };
+pub(super) fn seal(key: &SealCbc, item: &mut Seal<'_>) -> Option<()> {
     let parts = layout::parts(item.packet, IV, item.key.suite().icv_len())?;
     let iv = key.ivs.iv(item.sequence);
     parts.iv.copy_from_slice(&iv);
@@ -141,17 +131,8 @@ fn seal_one(item: &mut Seal<'_>) -> Option<()> {
     key.mac.sign(item.packet, item.sequence, item.key.esn())
 }
 
-pub(super) fn open(group: &mut [&mut Open<'_>]) {
-    for item in group {
-        if open_one(item).is_some() {
-            item.verdict = Ok(());
-        }
-    }
-}
-
 /// Not one block is decrypted, and no padding looked at, before the ICV has verified.
-fn open_one(item: &mut Open<'_>) -> Option<()> {
-    let OpenSchedule::CbcHmac(key) = item.key.schedule() else { return None };
+pub(super) fn open(key: &OpenCbc, item: &mut Open<'_>) -> Option<()> {
     key.mac.verify(item.packet, item.sequence, item.key.esn())?;
     let parts = layout::parts(item.packet, IV, item.key.suite().icv_len())?;
     let iv = Block::try_from(&*parts.iv).ok()?;

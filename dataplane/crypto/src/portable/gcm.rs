@@ -5,9 +5,8 @@ use aes::{Aes128Enc, Aes192Enc, Aes256Enc};
 use aes_gcm::aead::AeadInOut;
 use aes_gcm::{AesGcm, Error, Nonce, Tag};
 use arrayvec::ArrayVec;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
-use super::{OpenSchedule, SealSchedule};
 use crate::batch::{Open, Seal};
 use crate::layout::{self, HEADER, Parts};
 use crate::suite::KeyBits;
@@ -26,14 +25,6 @@ enum Cipher {
     Aes128(AesGcm<Aes128Enc, U12>),
     Aes192(AesGcm<Aes192Enc, U12>),
     Aes256(AesGcm<Aes256Enc, U12>),
-}
-
-/// A [`Gcm`] with the numbers that its IVs start from.
-pub(crate) struct SealGcm {
-    pub gcm: Gcm,
-    /// The epoch in the top 24 bits, zero below: adding the packet's 40-bit number gives the explicit IV.
-    /// Epochs never repeat under one key and numbers never within an epoch, so no IV does (RFC 4106 §2).
-    pub iv_base: u64,
 }
 
 impl Gcm {
@@ -86,34 +77,16 @@ fn associated_data(
     [a, b, c, d].iter().chain(high).chain(&low).copied().collect()
 }
 
-pub(super) fn seal(group: &mut [&mut Seal<'_>]) {
-    for item in group {
-        if seal_one(item).is_none() {
-            item.packet.zeroize();
-        }
-    }
-}
-
-fn seal_one(item: &mut Seal<'_>) -> Option<()> {
-    let SealSchedule::Gcm(key) = item.key.schedule() else { return None };
+pub(super) fn seal(key: &Gcm, item: &mut Seal<'_>) -> Option<()> {
     let Parts { header, iv, body, icv } = layout::parts(item.packet, IV, ICV)?;
     let aad = associated_data(header, item.sequence, item.key.esn());
-    iv.copy_from_slice(&(key.iv_base | item.sequence).to_be_bytes());
-    let tag = key.gcm.encrypt(iv, &aad, body).ok()?;
+    iv.copy_from_slice(&(item.key.iv_base() | item.sequence).to_be_bytes());
+    let tag = key.encrypt(iv, &aad, body).ok()?;
     icv.copy_from_slice(&tag);
     Some(())
 }
 
-pub(super) fn open(group: &mut [&mut Open<'_>]) {
-    for item in group {
-        if open_one(item).is_some() {
-            item.verdict = Ok(());
-        }
-    }
-}
-
-fn open_one(item: &mut Open<'_>) -> Option<()> {
-    let OpenSchedule::Gcm(key) = item.key.schedule() else { return None };
+pub(super) fn open(key: &Gcm, item: &mut Open<'_>) -> Option<()> {
     let Parts { header, iv, body, icv } = layout::parts(item.packet, IV, ICV)?;
     let aad = associated_data(header, item.sequence, item.key.esn());
     let icv = Tag::try_from(&*icv).ok()?;

@@ -5,10 +5,7 @@ use hmac::{KeyInit, Mac};
 use sha1::Sha1;
 use sha2::{Sha256, Sha384, Sha512};
 use subtle::ConstantTimeEq;
-use zeroize::Zeroize;
 
-use super::{OpenSchedule, SealSchedule};
-use crate::batch::{Open, Seal};
 use crate::layout;
 use crate::suite::Integrity;
 
@@ -30,6 +27,7 @@ impl Hmac {
             Integrity::HmacSha2_256_128 => Self::Sha2_256_128(KeyInit::new_from_slice(key)?),
             Integrity::HmacSha2_384_192 => Self::Sha2_384_192(KeyInit::new_from_slice(key)?),
             Integrity::HmacSha2_512_256 => Self::Sha2_512_256(KeyInit::new_from_slice(key)?),
+            _ => return Err(InvalidLength),
         })
     }
 
@@ -79,32 +77,6 @@ fn cut<M: Mac + Clone>(
 ) -> ArrayVec<u8, ICV_MAX> {
     let mac = keyed.clone().chain_update(covered).chain_update(high).finalize();
     mac.into_bytes().into_iter().take(len).collect()
-}
-
-pub(super) fn seal(group: &mut [&mut Seal<'_>]) {
-    for item in group {
-        if seal_one(item).is_none() {
-            item.packet.zeroize();
-        }
-    }
-}
-
-fn seal_one(item: &mut Seal<'_>) -> Option<()> {
-    let SealSchedule::NullHmac(mac) = item.key.schedule() else { return None };
-    mac.sign(item.packet, item.sequence, item.key.esn())
-}
-
-pub(super) fn open(group: &mut [&mut Open<'_>]) {
-    for item in group {
-        if open_one(item).is_some() {
-            item.verdict = Ok(());
-        }
-    }
-}
-
-fn open_one(item: &mut Open<'_>) -> Option<()> {
-    let OpenSchedule::NullHmac(mac) = item.key.schedule() else { return None };
-    mac.verify(item.packet, item.sequence, item.key.esn())
 }
 
 #[cfg(test)]

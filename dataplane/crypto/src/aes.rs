@@ -1,0 +1,71 @@
+//! AES on the CPU's own instructions, in four tiers, packets abreast.
+use crate::backend::Family;
+use crate::mac::MacKernel;
+use crate::suite::KeyBits;
+
+pub(crate) mod schedule;
+
+pub(crate) use schedule::{DecryptKey, EncryptKey};
+
+/// One tier's kernels. All of them take packets that [`seal`](crate::seal) and [`open`](crate::open) have
+/// found sound, or that the encrypt-then-MAC driver cut out of such packets; at most 64 at once.
+pub(crate) struct Kernels {
+    /// AES-GCM-16, -12, -8.
+    pub gcm: Family,
+    /// GMAC.
+    pub gmac: Family,
+    /// AES-CCM-16, -12, -8.
+    pub ccm: Family,
+    /// Counter mode alone, in place: the same both ways.
+    pub ctr: CtrKernel,
+    /// CBC encryption across packets.
+    pub cbc_encrypt: CbcEncryptKernel,
+    /// CBC decryption along and across packets.
+    pub cbc_decrypt: CbcDecryptKernel,
+    /// AES-XCBC-MAC and AES-CMAC.
+    pub mac: MacKernel,
+}
+
+pub(crate) type CtrKernel = fn(&mut [CtrJob<'_>]);
+pub(crate) type CbcEncryptKernel = fn(&mut [CbcJob<'_, EncryptKey>]);
+pub(crate) type CbcDecryptKernel = fn(&mut [CbcJob<'_, DecryptKey>]);
+
+/// One packet's body under a counter that starts at `counter_block`: nonce ‖ IV ‖ 1 (RFC 3686 §4).
+pub(crate) struct CtrJob<'a> {
+    pub key: &'a EncryptKey,
+    pub counter_block: [u8; 16],
+    pub body: &'a mut [u8],
+}
+
+/// One packet's body in CBC mode, whole blocks; the key of its direction.
+pub(crate) struct CbcJob<'a, Key> {
+    pub key: &'a Key,
+    pub iv: [u8; 16],
+    pub body: &'a mut [u8],
+}
+
+/// What GCM and GMAC need of the key: round keys, powers of the hash key, salt.
+#[repr(C, align(64))]
+pub(crate) struct GcmKey {
+    todo: [u8; 64],
+}
+
+impl GcmKey {
+    /// From key ‖ salt (RFC 4106 §8.1). `None`: the length is wrong, or the CPU has no AES-NI.
+    pub fn new(_bits: KeyBits, _material: &[u8]) -> Option<Self> {
+        None
+    }
+}
+
+/// What CCM needs of the key: round keys and salt.
+#[repr(C, align(64))]
+pub(crate) struct CcmKey {
+    todo: [u8; 64],
+}
+
+impl CcmKey {
+    /// From key ‖ 3 octets of salt (RFC 4309 §7.1). `None`: the length is wrong, or the CPU has no AES-NI.
+    pub fn new(_bits: KeyBits, _material: &[u8]) -> Option<Self> {
+        None
+    }
+}
