@@ -29,9 +29,11 @@ struct Common {
 }
 
 impl Common {
+    #[inline]
     fn words(&self) -> &[Word; hot::WORDS] {
         &self.hot
     }
+    #[inline]
     fn account(&self, packets: u64, bytes: u64, now: u64) -> Totals {
         self.words()[hot::LAST_USED].store(now, Ordering::Relaxed);
         Totals {
@@ -50,6 +52,7 @@ impl Common {
     fn expire(&self) -> bool {
         self.words()[hot::STATE].swap(state::EXPIRED, Ordering::Relaxed) != state::EXPIRED
     }
+    #[inline]
     fn expired(&self) -> bool {
         self.words()[hot::STATE].load(Ordering::Relaxed) == state::EXPIRED
     }
@@ -60,6 +63,7 @@ macro_rules! common {
     ($handle:ident) => {
         impl $handle {
             /// Adds to what the SA carried and returns the sums; `now` in seconds of CLOCK_MONOTONIC.
+            #[inline]
             pub fn account(&self, packets: u64, bytes: u64, now: u64) -> Totals {
                 self.common.account(packets, bytes, now)
             }
@@ -76,6 +80,7 @@ macro_rules! common {
                 self.common.expire()
             }
             /// Whether it is past a hard lifetime: then it must carry nothing more (RFC 4301 §4.4.2.1).
+            #[inline]
             pub fn expired(&self) -> bool {
                 self.common.expired()
             }
@@ -97,10 +102,12 @@ impl SequenceHandle {
     }
     /// Reserves `n` numbers, none above `limit`, and returns the first. The region knows of them before anybody can use
     /// them, so they stay used whatever dies (RFC 4303 §3.3.3: never cycles).
+    #[inline]
     pub fn reserve(&self, n: u32, limit: u64) -> Result<u64, Exhausted> {
         sequence::reserve(&self.common.words()[hot::NUMBER], n, limit)
     }
     /// The last number reserved; 0 = none yet.
+    #[inline]
     pub fn last(&self) -> u64 {
         self.common.words()[hot::NUMBER].load(Ordering::Relaxed)
     }
@@ -124,18 +131,22 @@ impl WindowHandle {
     ) -> Self {
         Self { common: Common { hot, installed, _lease: lease }, words, width }
     }
+    #[inline]
     fn window(&self) -> Window<'_> {
         Window { highest: &self.common.words()[hot::NUMBER], words: &self.words, width: self.width }
     }
     /// The 64-bit number whose low half a packet carried (RFC 4303 Appendix A2.2); `low` itself without ESN.
+    #[inline]
     pub fn infer(&self, low: u32, esn: bool) -> u64 {
         self.window().infer(low, esn)
     }
     /// Before decryption: cheap, and changes nothing (RFC 4303 §3.4.3).
+    #[inline]
     pub fn check(&self, sequence: u64) -> Result<(), Replay> {
         self.window().check(sequence)
     }
     /// After the ICV was verified, never before: checks again, marks, and moves the window. Of twins one wins.
+    #[inline]
     pub fn commit(&self, sequence: u64) -> Result<(), Replay> {
         self.window().commit(sequence)
     }

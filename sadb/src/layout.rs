@@ -101,12 +101,12 @@ pub(crate) const RECORD_PAYLOAD: usize = SA + 1;
 pub(crate) const RECORD: usize = 56;
 /// Words of a policy entry.
 pub(crate) const POLICY_ENTRY: usize = 16;
-/// Words of keys: lengths, 40 octets of cipher key and salt, 64 of integrity key.
-pub(crate) const KEYS: usize = 1 + 5 + 8;
+/// Words of keys: lengths, 256 octets of cipher key and salt, 64 of integrity key.
+pub(crate) const KEYS: usize = 1 + 32 + 8;
 /// A key record: what it belongs to, keys, checksum.
-pub(crate) const KEY_RECORD: usize = 16;
+pub(crate) const KEY_RECORD: usize = 48;
 /// Words of a request and an event, checksum included.
-pub(crate) const REQUEST: usize = 48;
+pub(crate) const REQUEST: usize = 72;
 pub(crate) const EVENT: usize = 16;
 /// A worker's counters.
 pub(crate) const WORKER: usize = (DropReason::COUNT + Counter::COUNT).next_multiple_of(LINE);

@@ -104,4 +104,4 @@ pub use {
 };
 
 /// Raised with every change of the layout. Each process checks it before it trusts a region.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;

@@ -132,6 +132,7 @@ unsafe impl<T: ?Sized + Sync> Sync for Part<T> {}
 
 impl<T: ?Sized> Deref for Part<T> {
     type Target = T;
+    #[inline]
     fn deref(&self) -> &T {
         // SAFETY: `at` came from a reference into `memory`, which lives as long as this part and never moves.
         // Test: `a_part_keeps_its_memory`, under Miri.

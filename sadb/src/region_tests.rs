@@ -148,7 +148,7 @@ fn consumed_secrets_are_wiped_from_the_ring_and_from_a_retired_slot() {
 #[test]
 fn a_key_that_no_suite_has_does_not_fit() {
     let (_, mut control, mut data_plane) = both();
-    for (encryption, integrity) in [(41, 0), (0, 65)] {
+    for (encryption, integrity) in [(257, 0), (0, 65)] {
         let keys = crate::SaKeys { encryption: vec![1; encryption], integrity: vec![1; integrity] };
         let sa = sample(0, Direction::Outbound);
         assert_eq!(data_plane.install(&sa, &keys), Err(Refusal::BadKeyLength));

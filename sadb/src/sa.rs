@@ -200,7 +200,7 @@ impl Sa {
 /// Keys of one SA. They cannot be printed, and are wiped when dropped.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct SaKeys {
-    /// Cipher key with the salt behind it (RFC 4106 §8.1): at most 36 octets.
+    /// Cipher key with the salt behind it (RFC 4106 §8.1): at most 256 octets.
     pub encryption: Vec<u8>,
     /// Integrity key, at most 64 octets; empty with an AEAD.
     pub integrity: Vec<u8>,

@@ -20,6 +20,7 @@ pub struct Exhausted {
 }
 
 /// Reserves `n` numbers after `*number`, none above `limit`; returns the first.
+#[inline]
 pub(crate) fn reserve(number: &Word, n: u32, limit: u64) -> Result<u64, Exhausted> {
     let mut last = look(number);
     loop {

@@ -54,6 +54,7 @@ impl<T: Send + Sync + 'static> Slots<T> {
         self.slots.is_empty()
     }
     /// The value published at `index`, if any.
+    #[inline]
     pub fn get<'g>(&'g self, guard: &'g Guard, index: usize) -> Option<&'g T> {
         let value = self.slots.get(index)?.load(Ordering::Acquire, &guard.0);
         // SAFETY: the pointer is null or came from `publish`; `swap` frees what it takes out only after every guard of

@@ -5,8 +5,8 @@ use crate::layout;
 use crate::sa::{Direction, DontFragment, Dscp, Encap, Lifetime, Sa, SaKeys, Suite};
 use zeroize::Zeroize;
 
-/// Octets of cipher key and salt that fit: 36 are needed (AES-256 and 4 octets of salt).
-const ENCRYPTION_ROOM: usize = 40;
+/// Octets of cipher key and salt that fit: RC5 takes up to 255 (RFC 2451 §2.2), everything else at most 56.
+const ENCRYPTION_ROOM: usize = 256;
 /// Octets of integrity key that fit.
 const INTEGRITY_ROOM: usize = 64;
 const _: () = assert!(1 + ENCRYPTION_ROOM / 8 + INTEGRITY_ROOM / 8 == layout::KEYS);
