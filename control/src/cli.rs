@@ -203,10 +203,19 @@ fn check(arguments: &Arguments) -> Result<String, Failed> {
     match config::load(path) {
         Ok(config) if is_json => Ok(json(&serde_json::json!({
             "version": view::VERSION, "ok": true, "tunnels": config.tunnels.len(), "policies": config.policies.len(),
+            "warnings": config.warnings,
         }))),
         Ok(config) => {
+            let name = path.display().to_string();
+            let mut lines = config.warned(&name);
             let (tunnels, policies) = (config.tunnels.len(), config.policies.len());
-            Ok(format!("{}: ok, {tunnels} tunnels, {policies} policy entries", path.display()))
+            let warned = match lines.len() {
+                0 => String::new(),
+                1 => ", 1 warning".to_owned(),
+                many => format!(", {many} warnings"),
+            };
+            lines.push(format!("{name}: ok, {tunnels} tunnels, {policies} policy entries{warned}"));
+            Ok(lines.join("\n"))
         }
         Err(faulty) if is_json => {
             let body =
@@ -240,7 +249,8 @@ fn change(arguments: &Arguments, dry_run: bool) -> Result<String, Failed> {
 }
 
 fn told(outcome: &Outcome) -> String {
-    let mut lines: Vec<String> = outcome.steps.iter().map(ToString::to_string).collect();
+    let mut lines = outcome.warnings.clone();
+    lines.extend(outcome.steps.iter().map(ToString::to_string));
     lines.extend(
         outcome.restart.iter().map(|why| format!("needs a restart of postern-dataplane: {why}")),
     );

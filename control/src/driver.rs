@@ -54,6 +54,9 @@ pub struct Outcome {
     pub steps: Vec<StepView>,
     /// Why postern-dataplane must restart first; usually empty.
     pub restart: Vec<String>,
+    /// What is allowed and still not good, such as legacy algorithms.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// How the link stands, for status.
@@ -89,6 +92,10 @@ impl Shared {
     pub fn link(&self) -> LinkState {
         locked(&self.link).clone()
     }
+}
+
+fn log_warnings(warnings: &[String]) {
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
 }
 
 enum Command {
@@ -177,7 +184,10 @@ struct Room {
 impl Room {
     fn run(&mut self) {
         match config::load(&self.paths.config) {
-            Ok(config) => self.pending = Some(config),
+            Ok(config) => {
+                log_warnings(&config.warned(&self.paths.config.display().to_string()));
+                self.pending = Some(config);
+            }
             Err(faulty) => {
                 tracing::error!("{faulty}");
                 self.state(|state| state.problem = Some(faulty.to_string()));
@@ -331,15 +341,20 @@ impl Room {
 
     fn apply(&mut self, source: Source, dry_run: bool) -> Result<Outcome, ApplyError> {
         let base = self.paths.config.parent().unwrap_or(std::path::Path::new(""));
-        let config = match source {
-            Source::File => config::load(&self.paths.config),
-            Source::Text(text) => config::parse(&text, "(request)", base),
+        let (name, config) = match source {
+            Source::File => {
+                (self.paths.config.display().to_string(), config::load(&self.paths.config))
+            }
+            Source::Text(text) => ("(request)".to_owned(), config::parse(&text, "(request)", base)),
         };
         let config = config.map_err(ApplyError::Faulty)?;
+        let warnings = config.warned(&name);
         let result = self.carry_out(&config, &[], dry_run);
+        let result = result.map(|done| Outcome { warnings: warnings.clone(), ..done });
         if dry_run {
             return result;
         }
+        log_warnings(&warnings);
         match &result {
             Ok(outcome) => {
                 tracing::info!(
@@ -382,6 +397,7 @@ impl Room {
             unchanged: plan.unchanged,
             steps: plan.steps.iter().map(plan::Step::view).collect(),
             restart: plan.restart.clone(),
+            warnings: Vec::new(),
         };
         if dry_run {
             return Ok(outcome);

@@ -71,6 +71,7 @@ pub fn status(status: &Status) -> String {
                 .map(|why| format!("waits for a restart of postern-dataplane: {why}")),
         );
     }
+    lines.extend(legacy(&status.tunnels));
     let Status { workers, sas, sa_slots, policies, sealed, opened, dropped, .. } = status;
     lines.push(format!("up to {workers} workers, {sas} of {sa_slots} SAs, {policies} policies"));
     lines.push(format!(
@@ -79,6 +80,24 @@ pub fn status(status: &Status) -> String {
     lines.push(interfaces(&status.interfaces));
     lines.push(tunnels(&status.tunnels));
     lines.join("\n")
+}
+
+/// Loud on purpose: whoever looks at the gateway should want to be rid of them.
+fn legacy(tunnels: &[Tunnel]) -> Option<String> {
+    let names: Vec<_> = tunnels.iter().filter(|t| t.legacy).map(|t| t.name.as_str()).collect();
+    let (shown, more) = (names.iter().take(5), names.len().saturating_sub(5));
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    let list = shown.copied().collect::<Vec<_>>().join(", ");
+    (!names.is_empty()).then(|| {
+        format!(
+            "LEGACY algorithms, which can be broken, protect {list}{more}; postern check says why"
+        )
+    })
+}
+
+/// The suite, marked when it is one to be rid of.
+fn suite(name: &str, legacy: bool) -> String {
+    if legacy { format!("{name} (LEGACY)") } else { name.to_owned() }
 }
 
 fn tunnels(tunnels: &[Tunnel]) -> String {
@@ -92,7 +111,7 @@ fn tunnels(tunnels: &[Tunnel]) -> String {
             t.name.clone(),
             t.state.clone(),
             ends,
-            t.suite.clone(),
+            suite(&t.suite, t.legacy),
             from,
             since(t.last_in),
             to,
@@ -122,7 +141,7 @@ pub fn sas(sas: &[SaView]) -> String {
             sa.state.clone(),
             format!("{} ↔ {}", sa.local, sa.remote),
             sa.encap.clone(),
-            sa.suite.clone(),
+            suite(&sa.suite, sa.legacy),
             format!("{} ({esn})", sa.sequence),
             window,
             format!("{} / {}", sa.packets, octets(sa.bytes)),

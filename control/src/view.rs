@@ -1,5 +1,5 @@
 //! What people and programs see of the region: one set of types for the CLI's JSON, its tables and the API.
-use crate::config::text::SuiteName;
+use crate::config::suites::SuiteName;
 use crate::driver::LinkState;
 use crate::plan::direction_name;
 use sadb::{
@@ -40,6 +40,9 @@ pub struct Status {
     pub link: Option<Link>,
     /// One for each child.
     pub tunnels: Vec<Tunnel>,
+    /// How many of them use algorithms that nobody should use any more.
+    #[serde(default)]
+    pub legacy: usize,
     /// Interfaces.
     pub interfaces: Vec<Interface>,
     /// Workers that may run: one per configured core. Fewer do when an interface has fewer queues.
@@ -82,6 +85,9 @@ pub struct Tunnel {
     pub remote: String,
     /// The transforms.
     pub suite: String,
+    /// One of them is an algorithm that nobody should use any more.
+    #[serde(default)]
+    pub legacy: bool,
     /// Packets and octets from the peer.
     pub packets_in: u64,
     /// Octets from the peer.
@@ -119,6 +125,9 @@ pub struct SaView {
     pub encap: String,
     /// The transforms.
     pub suite: String,
+    /// One of them is an algorithm that nobody should use any more.
+    #[serde(default)]
+    pub legacy: bool,
     /// 64-bit sequence numbers.
     pub esn: bool,
     /// In packets; 0 = off or outbound.
@@ -267,6 +276,7 @@ pub fn status(region: &Region, link: Option<LinkState>) -> Status {
     let total = region.total_counters();
     let counter =
         |counter: Counter| total.counters.get(counter as usize).copied().unwrap_or_default();
+    let tunnels = tunnels(&sas);
     Status {
         version: VERSION,
         control: process(region, Side::Control),
@@ -275,7 +285,8 @@ pub fn status(region: &Region, link: Option<LinkState>) -> Status {
             problem,
             restart,
         }),
-        tunnels: tunnels(&sas),
+        legacy: tunnels.iter().filter(|tunnel| tunnel.legacy).count(),
+        tunnels,
         interfaces: of_interfaces(region, dataplane.alive),
         dataplane,
         workers: region.workers(),
@@ -316,6 +327,7 @@ fn tunnel(name: sadb::Name, sas: &[SaStatus]) -> Option<Tunnel> {
         local: first.local.to_string(),
         remote: first.remote.to_string(),
         suite: SuiteName::name_of(first.suite),
+        legacy: is_legacy(first.suite),
         packets_in: inbound.clone().map(|status| status.packets).sum(),
         bytes_in: inbound.clone().map(|status| status.bytes).sum(),
         last_in: inbound.map(|status| status.last_used).max().and_then(ago),
@@ -323,6 +335,10 @@ fn tunnel(name: sadb::Name, sas: &[SaStatus]) -> Option<Tunnel> {
         bytes_out: outbound.clone().map(|status| status.bytes).sum(),
         last_out: outbound.map(|status| status.last_used).max().and_then(ago),
     })
+}
+
+fn is_legacy(suite: sadb::Suite) -> bool {
+    SuiteName::of(suite).is_some_and(SuiteName::legacy)
 }
 
 fn expired(status: &SaStatus) -> bool {
@@ -350,6 +366,7 @@ fn sa(status: &SaStatus) -> SaView {
             Encap::Udp { local, remote } => format!("udp {local}→{remote}"),
         },
         suite: SuiteName::name_of(sa.suite),
+        legacy: is_legacy(sa.suite),
         esn: sa.esn,
         replay_window: sa.replay_window,
         sequence: status.sequence,

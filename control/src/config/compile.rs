@@ -1,7 +1,7 @@
 //! From the file's words to what crosses to the data plane: the setup, the policies in order, the SAs.
 use super::de::Field;
 use super::file::{self, Action, File};
-use super::problem::{Place, Problems};
+use super::problem::{Place, Problem, Problems};
 use super::text::{Ports, Protocol};
 use super::{setup, tunnel};
 use sadb::{Name, Policy, Sa, SaKeys, Setup, Verdict};
@@ -19,6 +19,8 @@ pub struct Config {
     pub policies: Vec<Policy>,
     /// One for each child, in the order of the file.
     pub tunnels: Vec<Tunnel>,
+    /// What is allowed and still not good, in the order of the file.
+    pub warnings: Vec<Problem>,
 }
 
 /// A child with manual keys: one SA each way.
@@ -44,6 +46,10 @@ pub struct SaPlan {
 }
 
 impl Config {
+    /// The warnings, one line each; `file` is what they call the file.
+    pub fn warned(&self, file: &str) -> Vec<String> {
+        self.warnings.iter().map(|warning| warning.warning(file)).collect()
+    }
     /// Every SA, tunnel by tunnel, inbound first.
     pub fn sas(&self) -> impl Iterator<Item = &SaPlan> {
         self.tunnels.iter().flat_map(|tunnel| [&tunnel.inbound, &tunnel.outbound])
@@ -56,7 +62,8 @@ pub fn compile(file: &File, problems: &Problems, base: &Path) -> Option<Config> 
     let geometry = setup.as_ref().map(|setup| setup.geometry).unwrap_or_default();
     let mut policies = Vec::new();
     explicit(file, problems, &mut policies);
-    let mut tunnels = tunnel::Tunnels::new(problems, base, geometry.window_max);
+    let warnings = Problems::default();
+    let mut tunnels = tunnel::Tunnels::new(problems, &warnings, base, geometry.window_max);
     let connections = file.connections.as_ref().and_then(Field::ok);
     for (name, connection) in connections.map_or(&[][..], |map| &map.0) {
         tunnels.connection(name, connection);
@@ -79,7 +86,8 @@ pub fn compile(file: &File, problems: &Problems, base: &Path) -> Option<Config> 
         );
         problems.tell(place(data_plane), "sa_slots", message);
     }
-    Some(Config { setup: setup?, policies, tunnels }).filter(|_| problems.is_empty())
+    let warnings = warnings.into_sorted();
+    Some(Config { setup: setup?, policies, tunnels, warnings }).filter(|_| problems.is_empty())
 }
 
 /// A policy entry and the place that made it.

@@ -2,8 +2,9 @@
 //! editor shows while somebody types.
 #![allow(clippy::missing_docs_in_private_items)]
 use super::de::{Field, Map};
+use super::suites::SuiteName;
 use super::text::{
-    Address, AddressSet, InterfaceName, Label, Ports, Protocol, Secret, SpiNumber, SuiteName,
+    Address, AddressSet, InterfaceName, Label, Ports, Protocol, Secret, SpiNumber,
     TrafficSelectorText,
 };
 use schemars::JsonSchema;
@@ -170,6 +171,10 @@ pub struct Connection {
     /// none: ESP as IP protocol 50. udp: ESP in UDP, ports 4500 or as given. Default: none.
     #[serde(default)]
     pub encap: Option<Field<Encap>>,
+    /// Allow algorithms that nobody should use any more (DES, 3DES, CAST, Blowfish, RC5, IDEA, MD5), for a peer that
+    /// can do nothing better. Default: false.
+    #[serde(default)]
+    pub legacy: Option<Field<bool>>,
     /// Tunnels with this peer, by name.
     pub children: Field<Map<Child>>,
 }
@@ -296,13 +301,14 @@ pub struct Lifetime {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Manual {
-    /// ENCR_AES_GCM_16_256, ENCR_AES_CBC_128/AUTH_HMAC_SHA2_256_128, ENCR_NULL/AUTH_HMAC_SHA1_96, …
+    /// ENCR_AES_GCM_16_256, ENCR_CHACHA20_POLY1305, ENCR_AES_CBC_128/AUTH_HMAC_SHA2_256_128, …
+    /// docs/configuration.md has all of them.
     pub esp: Field<SuiteName>,
     /// From the peer to us.
     pub inbound: Field<ManualSa>,
     /// From us to the peer.
     pub outbound: Field<ManualSa>,
-    /// Must be written out as `epoch` for counter-mode ciphers (GCM): then every fresh start takes a new epoch for
+    /// Must be written out as `epoch` for counter-mode ciphers (GCM, GMAC, CCM, CTR, ChaCha20): then every fresh start takes a new epoch for
     /// the top of its IVs, kept on disk, because an IV used twice under one key gives the key away.
     #[serde(default)]
     pub counter_mode: Option<Field<CounterMode>>,
@@ -322,10 +328,10 @@ pub enum CounterMode {
 pub struct ManualSa {
     /// 256 to 4294967295, decimal or like 0x1001; no two inbound SAs may share one.
     pub spi: Field<SpiNumber>,
-    /// Cipher key in hexadecimal, with the 4-octet salt at the end for GCM. Absent for ENCR_NULL.
+    /// Cipher key in hexadecimal; counter-mode ciphers have their salt at its end. Absent for ENCR_NULL.
     #[serde(default)]
     pub key: Option<Field<Secret>>,
-    /// Integrity key in hexadecimal. Absent for GCM.
+    /// Integrity key in hexadecimal. Absent for ciphers that have their own (GCM, GMAC, CCM, ChaCha20).
     #[serde(default)]
     pub integrity_key: Option<Field<Secret>>,
 }

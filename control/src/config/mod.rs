@@ -5,6 +5,7 @@ pub mod file;
 pub mod node;
 pub mod problem;
 mod setup;
+pub mod suites;
 pub mod text;
 mod tunnel;
 

@@ -34,6 +34,14 @@ pub struct Problem {
     pub message: String,
 }
 
+impl Problem {
+    /// As one line, when it is no more than a warning.
+    pub fn warning(&self, file: &str) -> String {
+        let Self { place, text, message } = self;
+        format!("{file}:{place}: warning: '{text}': {message}")
+    }
+}
+
 /// Collects problems while a file is read.
 #[derive(Debug, Default)]
 pub struct Problems(RefCell<Vec<Problem>>);
@@ -52,10 +60,15 @@ impl Problems {
     pub fn is_empty(&self) -> bool {
         self.0.borrow().is_empty()
     }
-    /// The problems in the order of the file, or `()` when there are none.
-    pub fn into_result(self, file: &str) -> Result<(), Faulty> {
+    /// The problems in the order of the file.
+    pub fn into_sorted(self) -> Vec<Problem> {
         let mut problems = self.0.into_inner();
         problems.sort();
+        problems
+    }
+    /// The problems in the order of the file, or `()` when there are none.
+    pub fn into_result(self, file: &str) -> Result<(), Faulty> {
+        let problems = self.into_sorted();
         if problems.is_empty() { Ok(()) } else { Err(Faulty { file: file.to_owned(), problems }) }
     }
 }

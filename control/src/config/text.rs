@@ -50,7 +50,6 @@ text! {
     TrafficSelectorText: "a traffic selector, like 10.1.0.0/16 or 10.1.0.0/16[tcp/443]", { "type": "string" };
     Protocol: "a protocol, like tcp", { "type": ["string", "integer"] };
     Ports: "a port or range, like 443 or 1024-65535", { "type": ["string", "integer"] };
-    SuiteName: "a suite, like ENCR_AES_GCM_16_256", { "type": "string" };
 }
 
 /// Name of a network interface as the kernel allows it.
@@ -345,117 +344,6 @@ impl JsonSchema for SpiNumber {
             { "type": "integer", "minimum": 256, "maximum": u32::MAX },
             { "type": "string", "pattern": "^0x[0-9A-Fa-f]{1,8}$" }
         ] })
-    }
-}
-
-/// An encryption transform that can be named in the file (IKEv2 Transform Type 1).
-#[derive(Debug, PartialEq, Eq)]
-pub struct Cipher {
-    /// As the file names it: IANA's name and the key length.
-    pub name: &'static str,
-    /// IANA's number.
-    pub id: u16,
-    /// Key length in bits, without salt.
-    pub key_bits: u16,
-    /// Octets of salt behind the key (RFC 4106 §8.1).
-    pub salt: usize,
-    /// A counter-mode cipher that authenticates by itself.
-    pub aead: bool,
-}
-
-/// An integrity transform (IKEv2 Transform Type 3).
-#[derive(Debug, PartialEq, Eq)]
-pub struct Integrity {
-    /// IANA's name.
-    pub name: &'static str,
-    /// IANA's number.
-    pub id: u16,
-    /// Octets of key.
-    pub key: usize,
-}
-
-const CIPHERS: [Cipher; 7] = [
-    Cipher { name: "ENCR_AES_GCM_16_128", id: 20, key_bits: 128, salt: 4, aead: true },
-    Cipher { name: "ENCR_AES_GCM_16_192", id: 20, key_bits: 192, salt: 4, aead: true },
-    Cipher { name: "ENCR_AES_GCM_16_256", id: 20, key_bits: 256, salt: 4, aead: true },
-    Cipher { name: "ENCR_AES_CBC_128", id: 12, key_bits: 128, salt: 0, aead: false },
-    Cipher { name: "ENCR_AES_CBC_192", id: 12, key_bits: 192, salt: 0, aead: false },
-    Cipher { name: "ENCR_AES_CBC_256", id: 12, key_bits: 256, salt: 0, aead: false },
-    Cipher { name: "ENCR_NULL", id: 11, key_bits: 0, salt: 0, aead: false },
-];
-const INTEGRITIES: [Integrity; 4] = [
-    Integrity { name: "AUTH_HMAC_SHA1_96", id: 2, key: 20 },
-    Integrity { name: "AUTH_HMAC_SHA2_256_128", id: 12, key: 32 },
-    Integrity { name: "AUTH_HMAC_SHA2_384_192", id: 13, key: 48 },
-    Integrity { name: "AUTH_HMAC_SHA2_512_256", id: 14, key: 64 },
-];
-
-/// A cipher, and integrity unless the cipher has its own.
-#[derive(Clone, Copy, Debug)]
-pub struct SuiteName {
-    /// The cipher.
-    pub cipher: &'static Cipher,
-    /// `None` with an AEAD.
-    pub integrity: Option<&'static Integrity>,
-}
-
-impl SuiteName {
-    /// `ENCR_AES_CBC_128/AUTH_HMAC_SHA2_256_128`, or the numbers of what is not known here.
-    pub fn name_of(suite: sadb::Suite) -> String {
-        let cipher =
-            CIPHERS.iter().find(|c| (c.id, c.key_bits) == (suite.encryption, suite.key_bits));
-        let integrity = INTEGRITIES.iter().find(|i| i.id == suite.integrity);
-        let cipher = cipher
-            .map_or(format!("ENCR_{}_{}", suite.encryption, suite.key_bits), |c| c.name.to_owned());
-        match (integrity, suite.integrity) {
-            (_, 0) => cipher,
-            (Some(integrity), _) => format!("{cipher}/{}", integrity.name),
-            (None, number) => format!("{cipher}/AUTH_{number}"),
-        }
-    }
-    /// As it crosses to the data plane.
-    pub fn suite(self) -> sadb::Suite {
-        sadb::Suite {
-            encryption: self.cipher.id,
-            key_bits: self.cipher.key_bits,
-            integrity: self.integrity.map_or(0, |integrity| integrity.id),
-        }
-    }
-}
-
-impl FromStr for SuiteName {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (cipher, integrity) = match text.split_once('/') {
-            Some((cipher, integrity)) => (cipher.trim(), Some(integrity.trim())),
-            None => (text, None),
-        };
-        let names: Vec<_> = CIPHERS.iter().map(|cipher| cipher.name).collect();
-        let found = CIPHERS.iter().find(|known| known.name == cipher);
-        let cipher = found.ok_or_else(|| {
-            format!("'{cipher}' is not a cipher of this build; {}", suggestion(cipher, &names))
-        })?;
-        let integrity = integrity.filter(|name| !matches!(*name, "NONE" | "AUTH_NONE"));
-        let Some(integrity) = integrity else {
-            return match cipher {
-                _ if cipher.aead => Ok(Self { cipher, integrity: None }),
-                Cipher { name, .. } => Err(format!(
-                    "{name} without integrity lets anybody change packets (RFC 4301 §4.1); \
-                     write {name}/AUTH_HMAC_SHA2_256_128"
-                )),
-            };
-        };
-        if cipher.aead {
-            let name = cipher.name;
-            return Err(format!("{name} has its own integrity; write {name} alone"));
-        }
-        let names: Vec<_> = INTEGRITIES.iter().map(|integrity| integrity.name).collect();
-        let found = INTEGRITIES.iter().find(|known| known.name == integrity);
-        let found = found.ok_or_else(|| {
-            let known = suggestion(integrity, &names);
-            format!("'{integrity}' is not an integrity algorithm of this build; {known}")
-        })?;
-        Ok(Self { cipher, integrity: Some(found) })
     }
 }
 

@@ -4,7 +4,8 @@ use super::de::Field;
 use super::file::{self, Child, Connection, DontFragment, Dscp, Manual, ManualSa};
 use super::problem::{Place, Problems};
 use super::setup::not_a_power;
-use super::text::{Address, Label, Secret, SuiteName, TrafficSelectorText, hexadecimal};
+use super::suites::SuiteName;
+use super::text::{Address, Label, Secret, TrafficSelectorText, hexadecimal};
 use sadb::{Direction, Encap, Name, Policy, Sa, SaKeys, Verdict};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -17,6 +18,8 @@ use zeroize::Zeroizing;
 /// Collects tunnels, and what must be unique across all of them.
 pub struct Tunnels<'a> {
     problems: &'a Problems,
+    /// What is allowed and still not good.
+    warnings: &'a Problems,
     base: &'a Path,
     window_max: u32,
     tunnels: Vec<Tunnel>,
@@ -34,11 +37,25 @@ struct Outer {
     encap: Encap,
 }
 
+/// Whether a connection allows legacy algorithms, and where it would say so.
+struct Legacy<'c> {
+    allowed: bool,
+    connection: &'c str,
+    line: u32,
+    used: bool,
+}
+
 impl<'a> Tunnels<'a> {
     /// Nothing yet. `window_max` bounds replay windows, `base` is where relative paths of key files begin.
-    pub fn new(problems: &'a Problems, base: &'a Path, window_max: u32) -> Self {
+    pub fn new(
+        problems: &'a Problems,
+        warnings: &'a Problems,
+        base: &'a Path,
+        window_max: u32,
+    ) -> Self {
+        let (tunnels, entries) = (Vec::new(), Vec::new());
         let (spis, keys) = (HashMap::new(), HashMap::new());
-        Self { problems, base, window_max, tunnels: Vec::new(), entries: Vec::new(), spis, keys }
+        Self { problems, warnings, base, window_max, tunnels, entries, spis, keys }
     }
 
     /// The tunnels and their policy entries, in the order of the file.
@@ -58,12 +75,22 @@ impl<'a> Tunnels<'a> {
         if children.0.is_empty() {
             connection.children.tell(self.problems, "no children; a connection needs at least one");
         }
+        let allowed = connection.legacy.as_ref();
+        let mut legacy = Legacy {
+            allowed: allowed.and_then(Field::ok).copied().unwrap_or(false),
+            connection: &name.text,
+            line: allowed.map_or(name.place, |field| field.place).line,
+            used: false,
+        };
         for (child_name, child) in &children.0 {
             let full =
                 label.as_ref().and_then(|label| self.full_name(label.as_ref().ok()?, child_name));
             if let Some(child) = child.ok() {
-                self.child(full, outer.as_ref(), child);
+                self.child(full, outer.as_ref(), child, &mut legacy);
             }
+        }
+        if let Some(field) = allowed.filter(|_| legacy.allowed && !legacy.used) {
+            field.tell(self.warnings, "nothing in this connection is legacy; remove the key");
         }
     }
 
@@ -122,11 +149,17 @@ impl<'a> Tunnels<'a> {
         Some(Encap::Udp { local: port(&ports.local)?, remote: port(&ports.remote)? })
     }
 
-    fn child(&mut self, name: Option<Name>, outer: Option<&Outer>, child: &Child) {
+    fn child(
+        &mut self,
+        name: Option<Name>,
+        outer: Option<&Outer>,
+        child: &Child,
+        legacy: &mut Legacy<'_>,
+    ) {
         let selectors = self.selectors(child);
         let template = self.template(child);
         let Some(manual) = child.manual.ok() else { return };
-        let suite = self.suite(manual);
+        let suite = self.suite(manual, legacy);
         let unnamed = Name::new("?");
         let mut sa = |direction, field: &Field<ManualSa>| {
             let (name, spi) = (name.or(unnamed)?, field.ok()?.spi.ok());
@@ -163,7 +196,7 @@ impl<'a> Tunnels<'a> {
                 replay_window,
                 ..template
             };
-            sealed(sa, keys, suite.cipher.aead)
+            sealed(sa, keys, suite.cipher.counter_mode())
         };
         let inbound = plan(Direction::Inbound, inbound);
         let outbound = plan(Direction::Outbound, outbound);
@@ -175,21 +208,46 @@ impl<'a> Tunnels<'a> {
         self.entries.extend(entries);
     }
 
-    fn suite(&self, manual: &Manual) -> Option<SuiteName> {
+    fn suite(&self, manual: &Manual, legacy: &mut Legacy<'_>) -> Option<SuiteName> {
         let suite = *manual.esp.ok()?;
+        self.legacy(suite, &manual.esp, legacy);
         match &manual.counter_mode {
-            None if suite.cipher.aead => manual.esp.tell(
+            None if suite.cipher.counter_mode() => manual.esp.tell(
                 self.problems,
                 "a counter-mode cipher under a key that outlives restarts must not repeat an IV; \
                  add counter_mode: epoch beside it (and see docs/configuration.md on manual keys), or use ENCR_AES_CBC",
             ),
-            Some(field) if !suite.cipher.aead => {
-                let name = suite.cipher.name;
+            Some(field) if !suite.cipher.counter_mode() => {
+                let name = suite.cipher_name();
                 field.tell(self.problems, format!("{name} is no counter-mode cipher; remove counter_mode"));
             }
             _ => {}
         }
         Some(suite)
+    }
+
+    /// Legacy algorithms are refused unless the connection asks for them, and told of even then.
+    fn legacy(&self, suite: SuiteName, field: &Field<SuiteName>, legacy: &mut Legacy<'_>) {
+        let dangers = suite.dangers();
+        if dangers.is_empty() {
+            return;
+        }
+        legacy.used = true;
+        let why: Vec<_> =
+            dangers.iter().map(|(name, why)| format!("{name} is legacy: {why}")).collect();
+        let (why, Legacy { connection, line, allowed, .. }) = (why.join("; "), &*legacy);
+        let better = "ENCR_AES_GCM_16_256";
+        if *allowed {
+            let message =
+                format!("{why}. It is used because line {line} says so; move to {better}");
+            field.tell(self.warnings, message);
+        } else {
+            let message = format!(
+                "{why}. Use {better}; only for a peer that can do nothing better, write legacy: true under \
+                 connection {connection} (line {line})"
+            );
+            field.tell(self.problems, message);
+        }
     }
 
     fn unique_spi(
@@ -210,16 +268,16 @@ impl<'a> Tunnels<'a> {
     /// The keys of one SA, each of the length its suite asks for, and none of them seen before.
     fn keys(&mut self, suite: SuiteName, field: &Field<ManualSa>) -> Option<SaKeys> {
         let sa = field.ok()?;
-        let cipher = suite.cipher;
-        let octets = usize::from(cipher.key_bits) / 8;
-        let expected = match cipher.salt {
+        let (octets, salt) = (suite.key_octets(), suite.cipher.salt);
+        let expected = match salt {
             0 => format!("{octets} octets"),
             salt => format!("{} octets, {octets} of key and then {salt} of salt", octets + salt),
         };
-        let encryption =
-            Want { key: "key", algorithm: cipher.name, octets: octets + cipher.salt, expected };
+        let cipher = suite.cipher_name();
+        let algorithm = cipher.as_str();
+        let encryption = Want { key: "key", algorithm, octets: octets + salt, expected };
         let encryption = self.key(field, &sa.key, &encryption);
-        let (algorithm, octets) = suite.integrity.map_or((cipher.name, 0), |i| (i.name, i.key));
+        let (algorithm, octets) = suite.integrity.map_or((algorithm, 0), |i| (i.name(), i.key));
         let expected = format!("{octets} octets");
         let integrity = Want { key: "integrity_key", algorithm, octets, expected };
         let integrity = self.key(field, &sa.integrity_key, &integrity);
@@ -230,7 +288,7 @@ impl<'a> Tunnels<'a> {
         &mut self,
         sa: &Field<ManualSa>,
         secret: &Option<Field<Secret>>,
-        want: &Want,
+        want: &Want<'_>,
     ) -> Option<Zeroizing<Vec<u8>>> {
         let Want { key, algorithm, octets, expected } = want;
         let secret = match (secret, octets) {
@@ -417,9 +475,9 @@ impl<'a> Tunnels<'a> {
 }
 
 /// What a suite asks of a key.
-struct Want {
+struct Want<'n> {
     key: &'static str,
-    algorithm: &'static str,
+    algorithm: &'n str,
     octets: usize,
     expected: String,
 }
