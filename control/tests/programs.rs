@@ -171,6 +171,53 @@ fn apply_and_diff_say_what_they_do() {
 }
 
 #[test]
+fn legacy_algorithms_are_told_of_wherever_one_looks() {
+    let World { control: _control, played: _played, directory } = world();
+    let file = directory.path().join("postern.yaml");
+    let legacy = BASE
+        .replace("remote: 192.0.2.3", "remote: 192.0.2.3\n    legacy: true")
+        .replace("ENCR_AES_CBC_128/AUTH_HMAC_SHA2_256_128", "ENCR_IDEA/AUTH_HMAC_SHA2_256_128");
+    std::fs::write(&file, &legacy).unwrap();
+    let path = file.to_str().unwrap();
+    let check = text(&postern(directory.path(), &["check", "-c", path]).stdout);
+    let warning =
+        "postern.yaml:37:16: warning: 'ENCR_IDEA/AUTH_HMAC_SHA2_256_128': ENCR_IDEA is legacy: ";
+    assert!(check.contains(warning) && check.contains("because line 31 says so"), "{check}");
+    assert!(check.trim_end().ends_with("2 tunnels, 4 policy entries, 1 warning"), "{check}");
+    let check = json(&postern(directory.path(), &["check", "-c", path, "-o", "json"]));
+    assert_eq!((&check["ok"], &check["warnings"][0]["line"]), (&true.into(), &37.into()));
+
+    let applied = text(&postern(directory.path(), &["apply"]).stdout);
+    assert!(applied.contains(warning), "{applied}");
+    let status = json(&postern(directory.path(), &["status", "-o", "json"]));
+    let of = |name: &str| {
+        let tunnels = status["tunnels"].as_array().unwrap();
+        tunnels.iter().find(|tunnel| tunnel["name"] == name).unwrap()["legacy"].clone()
+    };
+    assert_eq!((of("site-b/net"), of("site-c/net")), (false.into(), true.into()));
+    assert_eq!(status["legacy"], 1);
+    let status = text(&postern(directory.path(), &["status"]).stdout);
+    assert!(
+        status.contains("LEGACY algorithms, which can be broken, protect site-c/net"),
+        "{status}"
+    );
+    assert!(status.contains("ENCR_IDEA/AUTH_HMAC_SHA2_256_128 (LEGACY)"), "{status}");
+    let sas = json(&postern(directory.path(), &["sa", "-o", "json"]));
+    let marked = sas["sas"].as_array().unwrap().iter().filter(|sa| sa["legacy"] == true);
+    assert_eq!(marked.count(), 2);
+    assert!(text(&postern(directory.path(), &["sa"]).stdout).matches("(LEGACY)").count() == 2);
+
+    // Asked for and not used: also said.
+    std::fs::write(&file, BASE.replace("remote: 192.0.2.3", "remote: 192.0.2.3\n    legacy: true"))
+        .unwrap();
+    let check = text(&postern(directory.path(), &["check", "-c", path]).stdout);
+    assert!(
+        check.contains("31:13: warning: 'true': nothing in this connection is legacy"),
+        "{check}"
+    );
+}
+
+#[test]
 fn nobody_at_home_is_exit_code_4() {
     let directory = tempfile::tempdir().unwrap();
     for command in ["status", "sa", "diff", "apply"] {

@@ -202,15 +202,16 @@ impl SuiteName {
     /// What the numbers mean; `None` when they are not known here.
     pub fn of(suite: sadb::Suite) -> Option<Self> {
         let cipher = CIPHERS.iter().find(|cipher| cipher.id.0 == suite.encryption)?;
-        let key_bits = match (cipher.keys, suite.key_bits) {
-            (KeyBits::Fixed(only), 0) => only,
-            (_, bits) => Some(bits).filter(|&bits| cipher.keys.allow(bits))?,
+        let key_bits = match cipher.keys {
+            KeyBits::Fixed(only) => Some(only).filter(|_| suite.key_bits == 0)?,
+            keys => Some(suite.key_bits).filter(|&bits| keys.allow(bits))?,
         };
         let integrity = match suite.integrity {
             0 => None,
             number => Some(INTEGRITIES.iter().find(|known| known.id.0 == number)?),
         };
-        Some(Self { cipher, key_bits, integrity })
+        let fits = integrity.map_or(cipher.aead(), |integrity| integrity.fits(cipher));
+        fits.then_some(Self { cipher, key_bits, integrity })
     }
 
     /// `ENCR_AES_CBC_128/AUTH_HMAC_SHA2_256_128`, or the numbers of what is not known here.
