@@ -1,6 +1,6 @@
 //! From spans to figures. No figure is made from another's rounding.
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// The longest batch that the histogram tells apart from longer ones: ten seconds.
@@ -116,6 +116,40 @@ impl Figures {
     }
 }
 
+/// Median and tenths of the rounds of a contender.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// Of the round in the middle.
+    pub median: f64,
+    /// A tenth of the rounds took at most so much.
+    pub p10: f64,
+    /// Nine tenths took at most so much.
+    pub p90: f64,
+}
+
+impl Spread {
+    /// Of all rounds.
+    pub fn of(each: &[f64]) -> Self {
+        let mut sorted = each.to_vec();
+        sorted.sort_unstable_by(f64::total_cmp);
+        let last = sorted.len().saturating_sub(1);
+        let at = |tenth: usize| sorted.get(last * tenth / 10).copied().unwrap_or(f64::NAN);
+        Self { median: over(each).median, p10: at(1), p90: at(9) }
+    }
+}
+
+/// How many times as long `theirs` took as `ours`: the median over the rounds of the ratio in each.
+pub fn median_ratio(theirs: &[f64], ours: &[f64]) -> f64 {
+    let ratios: Vec<f64> = theirs.iter().zip(ours).map(|(theirs, ours)| theirs / ours).collect();
+    over(&ratios).median
+}
+
+/// Rounded, for a file that people read too.
+pub fn rounded(figure: f64, decimals: i32) -> f64 {
+    let scale = 10_f64.powi(decimals);
+    (figure * scale).round() / scale
+}
+
 /// Median and least.
 fn over(each: &[f64]) -> Over {
     let mut sorted = each.to_vec();
@@ -133,6 +167,17 @@ mod tests {
     fn the_median_is_the_middle_and_the_best_is_the_least() {
         assert_eq!(over(&[3.0, 1.0, 2.0]), Over { median: 2.0, best: 1.0 });
         assert_eq!(over(&[4.0, 1.0, 2.0, 3.0]), Over { median: 2.5, best: 1.0 });
+    }
+
+    #[test]
+    fn a_ratio_is_made_within_rounds_so_that_a_slow_round_does_not_count() {
+        assert_eq!(median_ratio(&[20.0, 200.0, 22.0], &[10.0, 100.0, 11.0]), 2.0);
+    }
+
+    #[test]
+    fn a_spread_leaves_out_the_outermost_tenths() {
+        let each: Vec<f64> = (0..=100).map(f64::from).collect();
+        assert_eq!(Spread::of(&each), Spread { median: 50.0, p10: 10.0, p90: 90.0 });
     }
 
     #[test]

@@ -6,10 +6,11 @@
 //!
 //! Nothing here judges a figure: no test of ours fails because something took long.
 
+pub mod ciphers;
 pub mod figures;
 pub mod machine;
 pub mod pipeline;
-pub mod report;
+pub mod result;
 pub mod rng;
 pub mod traffic;
 pub mod world;

@@ -1,10 +1,11 @@
 //! Where and from what a result comes: without it a figure says nothing.
-use serde::Serialize;
+use crate::figures::rounded;
+use serde::{Deserialize, Serialize};
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// CPU features that crypto backends choose by.
-const FEATURES: [&str; 11] = [
+const FEATURES: [&str; 15] = [
     "aes",
     "pclmulqdq",
     "avx2",
@@ -13,13 +14,17 @@ const FEATURES: [&str; 11] = [
     "avx512bw",
     "avx512vl",
     "avx512dq",
+    "avx512ifma",
+    "avx512vbmi",
+    "avx512_bitalg",
+    "gfni",
     "vaes",
     "vpclmulqdq",
     "sha_ni",
 ];
 
 /// The machine.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Machine {
     /// As the kernel names the CPU.
     pub cpu: String,
@@ -27,8 +32,11 @@ pub struct Machine {
     pub cpus: usize,
     /// What /proc/cpuinfo says at the start; a boosting CPU runs at another frequency.
     pub mhz_reported: Option<f64>,
+    /// How fast the time stamp counter runs: a constant, not the core's frequency. Cycles in results are its cycles.
+    #[serde(default)]
+    pub tsc_mhz: Option<f64>,
     /// Of the instruction sets that matter here, those it has.
-    pub features: Vec<&'static str>,
+    pub features: Vec<String>,
     /// Octets of the data caches as the kernel reports them for CPU 0, by level.
     pub caches: Vec<String>,
     /// The kernel's release.
@@ -36,7 +44,7 @@ pub struct Machine {
 }
 
 /// The code.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Source {
     /// `git rev-parse HEAD` where the program was started.
     pub commit: String,
@@ -56,11 +64,13 @@ impl Machine {
         };
         let flags = field("flags").or_else(|| field("Features")).unwrap_or_default();
         let has = |feature: &&str| flags.split(' ').any(|flag| flag == *feature);
+        let tsc_mhz = rounded(rivals::tsc::hertz() / 1e6, 1);
         Self {
             cpu: field("model name").unwrap_or_else(|| "unknown".into()),
             cpus: std::thread::available_parallelism().map_or(0, usize::from),
             mhz_reported: field("cpu MHz").and_then(|mhz| mhz.parse().ok()),
-            features: FEATURES.into_iter().filter(has).collect(),
+            tsc_mhz: Some(tsc_mhz),
+            features: FEATURES.into_iter().filter(has).map(str::to_owned).collect(),
             caches: (0..5).filter_map(cache).collect(),
             kernel: read("/proc/sys/kernel/osrelease").trim().into(),
         }

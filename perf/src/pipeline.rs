@@ -5,6 +5,8 @@ use crate::world::{BATCH, Fault, Load, Way, World};
 use crypto::Suite;
 use std::time::Duration;
 
+pub mod results;
+
 /// What to run.
 #[derive(Clone, Debug)]
 pub struct Plan {

@@ -75,18 +75,21 @@ impl Mix {
     pub fn lengths(self, count: usize, rng: &mut Rng) -> Vec<u16> {
         match self {
             Self::Fixed(len) => vec![len; count],
-            Self::Imix => {
-                let dozen = |n: usize| match n % 12 {
-                    0..7 => 64,
-                    7..11 => 576,
-                    _ => 1420,
-                };
-                let mut all: Vec<u16> = (0..count).map(dozen).collect();
-                rng.shuffle(&mut all);
-                all
-            }
+            Self::Imix => imix(count, rng).collect(),
         }
     }
+}
+
+/// `count` lengths of 64, 576 and 1420 octets, 7:4:1, the whole in random order.
+pub fn imix(count: usize, rng: &mut Rng) -> impl Iterator<Item = u16> + use<> {
+    let dozen = |n: usize| match n % 12 {
+        0..7 => 64,
+        7..11 => 576,
+        _ => 1420,
+    };
+    let mut all: Vec<u16> = (0..count).map(dozen).collect();
+    rng.shuffle(&mut all);
+    all.into_iter()
 }
 
 /// Appends an IPv4 packet of `len` octets with a UDP datagram in it, checksums and all.

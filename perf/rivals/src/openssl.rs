@@ -47,7 +47,7 @@ mod here {
     pub(crate) fn version() -> Option<String> {
         // SAFETY: a static string that ends with a zero.
         let text = unsafe { CStr::from_ptr(rival_openssl_version()) };
-        Some(text.to_string_lossy().into_owned())
+        Some(text.to_string_lossy().trim_start_matches("OpenSSL ").to_owned())
     }
 
     /// The contexts of one direction.

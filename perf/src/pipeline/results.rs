@@ -1,13 +1,10 @@
 //! Results for people and for programs.
+use super::{Outcome, Plan};
 use crate::figures::Figures;
-use crate::machine::{self, Machine, Source};
-use crate::pipeline::{self, Outcome, Plan};
+use crate::result::{Head, Preamble};
 use crate::world::{BATCH, RING, Way};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
-
-/// Raised when a field changes its meaning or goes.
-pub const SCHEMA: u32 = 1;
 
 /// What the spans of a pipeline run are; it stands in each result.
 const MEASURED: &str = "The worker's turn alone: recycle, receive, the walk, transmit, counters, and one look at the \
@@ -16,20 +13,11 @@ const MEASURED: &str = "The worker's turn alone: recycle, receive, the walk, tra
     are inner IP packets; Gbit/s count their octets. With `both` a turn carries a batch each way, and a packet is one \
     passage in one direction.";
 
-/// A result file.
+/// A result file of `perf bench pipeline`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Results {
-    schema: u32,
-    bench: &'static str,
-    date: String,
-    command: String,
-    source: Source,
-    machine: Machine,
-    /// Load averages over 1, 5 and 15 minutes, before and after: figures of a busy machine are worth little.
-    load_before: String,
-    load_after: String,
-    note: Option<String>,
-    measured: &'static str,
+    #[serde(flatten)]
+    head: Head,
     parameters: Parameters,
     cases: Vec<Line>,
 }
@@ -49,7 +37,7 @@ struct Parameters {
 #[derive(Clone, Debug, Serialize)]
 struct Line {
     direction: Way,
-    suite: &'static str,
+    suite: String,
     backend: &'static str,
     size: String,
     sas: u32,
@@ -57,27 +45,9 @@ struct Line {
     figures: Figures,
 }
 
-/// What is known before a run begins.
-#[derive(Clone, Debug)]
-pub struct Preamble {
-    date: String,
-    load: String,
-    clock_ns: f64,
-    core: usize,
-    note: Option<String>,
-}
-
-impl Preamble {
-    /// Now, on this core.
-    pub fn now(core: usize, note: Option<String>) -> Self {
-        let clock_ns = pipeline::clock_cost().as_nanos() as f64;
-        Self { date: machine::date(), load: machine::load(), clock_ns, core, note }
-    }
-}
-
 impl Results {
     /// Of a pipeline run that has just ended.
-    pub fn pipeline(plan: &Plan, before: Preamble, outcomes: &[Outcome]) -> Self {
+    pub fn new(plan: &Plan, before: Preamble, core: usize, outcomes: &[Outcome]) -> Self {
         let line = |outcome: &Outcome| Line {
             direction: outcome.case.way,
             suite: outcome.case.suite.name(),
@@ -86,37 +56,19 @@ impl Results {
             sas: outcome.case.sas,
             figures: outcome.figures.clone(),
         };
-        let arguments = std::env::args().skip(1);
         Self {
-            schema: SCHEMA,
-            bench: "pipeline",
-            date: before.date,
-            command: ["perf".to_owned()].into_iter().chain(arguments).collect::<Vec<_>>().join(" "),
-            source: Source::here(),
-            machine: Machine::here(),
-            load_before: before.load,
-            load_after: machine::load(),
-            note: before.note,
-            measured: MEASURED,
+            head: before.head("pipeline", MEASURED),
             parameters: Parameters {
                 rounds: plan.rounds,
                 turns_per_round: plan.turns,
                 warm_turns: plan.warm_turns,
                 packets_per_turn_and_way: BATCH,
                 ring_entries: RING,
-                core: before.core,
-                clock_ns: before.clock_ns,
+                core,
+                clock_ns: super::clock_cost().as_nanos() as f64,
             },
             cases: outcomes.iter().map(line).collect(),
         }
-    }
-
-    /// For programs.
-    ///
-    /// # Errors
-    /// Never for these types; serde_json says so with a value.
-    pub fn json(&self) -> serde_json::Result<String> {
-        serde_json::to_string_pretty(self).map(|text| text + "\n")
     }
 
     /// For people: medians, and the best round's time of a packet.
@@ -141,19 +93,7 @@ impl Results {
             column.set_cell_alignment(CellAlignment::Right);
         }
         table.add_rows(self.cases.iter().map(Line::row));
-        let Self { machine, source, .. } = self;
-        let modified = if source.modified { ", modified" } else { "" };
-        let build =
-            if source.release { "" } else { "\nNot a release build: the figures mean nothing." };
-        format!(
-            "{}\n{} · Linux {} · commit {}{modified} · load {} before, {} after{build}\n\n{table}",
-            self.date,
-            machine.cpu,
-            machine.kernel,
-            source.commit,
-            self.load_before,
-            self.load_after,
-        )
+        format!("{}\n\n{table}", self.head.title())
     }
 }
 
