@@ -3,8 +3,13 @@ use crate::backend::Family;
 use crate::mac::MacKernel;
 use crate::suite::KeyBits;
 
+pub(crate) mod cbc;
+mod ccm;
+mod cmac;
 pub(crate) mod schedule;
 
+pub(crate) use ccm::CcmKey;
+pub(crate) use cmac::AesMacKey;
 pub(crate) use schedule::{DecryptKey, EncryptKey};
 
 /// One tier's kernels. All of them take packets that [`seal`](crate::seal) and [`open`](crate::open) have
@@ -24,6 +29,10 @@ pub(crate) struct Kernels {
     pub cbc_decrypt: CbcDecryptKernel,
     /// AES-XCBC-MAC and AES-CMAC.
     pub mac: MacKernel,
+    /// Chains that only read, of which those MACs and CCM's are made.
+    pub chains: cbc::chain::ChainKernel,
+    /// Blocks by themselves: CBC's IVs.
+    pub blocks: fn(&EncryptKey, &mut [[u8; 16]]),
 }
 
 pub(crate) type CtrKernel = fn(&mut [CtrJob<'_>]);
@@ -52,19 +61,6 @@ pub(crate) struct GcmKey {
 
 impl GcmKey {
     /// From key ‖ salt (RFC 4106 §8.1). `None`: the length is wrong, or the CPU has no AES-NI.
-    pub fn new(_bits: KeyBits, _material: &[u8]) -> Option<Self> {
-        None
-    }
-}
-
-/// What CCM needs of the key: round keys and salt.
-#[repr(C, align(64))]
-pub(crate) struct CcmKey {
-    todo: [u8; 64],
-}
-
-impl CcmKey {
-    /// From key ‖ 3 octets of salt (RFC 4309 §7.1). `None`: the length is wrong, or the CPU has no AES-NI.
     pub fn new(_bits: KeyBits, _material: &[u8]) -> Option<Self> {
         None
     }

@@ -1,12 +1,20 @@
 //! Integrity algorithms of their own: one interface for the lanes of HMAC and of AES.
+#[cfg(target_arch = "x86_64")]
+use crate::aes::AesMacKey;
+use crate::backend::Backend;
+use crate::suite::Integrity;
 
 /// What a lane needs of an integrity key; the algorithm is known beside it.
 #[repr(C, align(64))]
+#[allow(clippy::large_enum_variant, reason = "a context is one piece")]
 pub(crate) enum MacKey {
     /// HMAC over a hash of 32-bit words: inner and outer state, each one block in.
     Hmac32 { inner: [u32; 8], outer: [u32; 8] },
     /// HMAC over a hash of 64-bit words.
     Hmac64 { inner: [u64; 8], outer: [u64; 8] },
+    /// AES-XCBC-MAC or AES-CMAC.
+    #[cfg(target_arch = "x86_64")]
+    Aes(AesMacKey),
 }
 
 /// One ICV to compute.
@@ -22,3 +30,29 @@ pub(crate) struct MacJob<'a> {
 
 /// Computes the tags of jobs of one algorithm, at most 64 at once.
 pub(crate) type MacKernel = fn(&mut [MacJob<'_>]);
+
+/// The kernel for `integrity`. `None`: the backend has none, portable runs it.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn kernel(backend: &Backend, integrity: Integrity) -> Option<MacKernel> {
+    match integrity {
+        Integrity::HmacSha1_96 => Some(backend.hash?.hmac_sha1),
+        Integrity::HmacSha2_256_128 => Some(backend.hash?.hmac_sha256),
+        Integrity::HmacSha2_384_192 => Some(backend.hash?.hmac_sha384),
+        Integrity::HmacSha2_512_256 => Some(backend.hash?.hmac_sha512),
+        Integrity::HmacMd5_96 => Some(backend.hash?.hmac_md5),
+        Integrity::AesXcbc96 | Integrity::AesCmac96 => Some(backend.aes?.mac),
+        Integrity::KeyedMd5 => None,
+    }
+}
+
+impl MacKey {
+    /// For the [`kernel`] of `integrity`. `None`: there is none, or the key has not its length.
+    #[cfg(target_arch = "x86_64")]
+    pub fn new(integrity: Integrity, key: &[u8]) -> Option<Self> {
+        match integrity {
+            Integrity::AesXcbc96 => AesMacKey::xcbc(key).map(Self::Aes),
+            Integrity::AesCmac96 => AesMacKey::cmac(key).map(Self::Aes),
+            _ => crate::hash::mac_key(integrity, key),
+        }
+    }
+}

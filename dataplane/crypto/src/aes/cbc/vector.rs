@@ -1,0 +1,409 @@
+//! One, two or four AES blocks side by side in a register, under the same names: the chains and the
+//! decryption are written once over these and stamped out for each width.
+use core::arch::x86_64::*;
+use core::cell::Cell;
+
+/// An AES block.
+pub(crate) type Block = [u8; 16];
+
+/// Blocks in memory that a lane works through. Baseline instructions only, so that these inline anywhere.
+pub(crate) trait Blocks: Copy {
+    /// How many there are.
+    fn count(self) -> usize;
+    /// The first `count`, and the rest. `None`: there are not so many.
+    fn cut(self, count: usize) -> Option<(Self, Self)>;
+    /// Block `at`.
+    ///
+    /// # Safety
+    /// `at` is below [`count`](Blocks::count).
+    unsafe fn load(self, at: usize) -> __m128i;
+    /// Replaces block `at`, if these blocks are to be replaced at all.
+    ///
+    /// # Safety
+    /// As for [`load`](Blocks::load).
+    unsafe fn store(self, at: usize, block: __m128i);
+}
+
+/// Only read: the input of a MAC.
+impl Blocks for &[Block] {
+    #[inline(always)]
+    fn count(self) -> usize {
+        self.len()
+    }
+
+    #[inline(always)]
+    fn cut(self, count: usize) -> Option<(Self, Self)> {
+        self.split_at_checked(count)
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, at: usize) -> __m128i {
+        // SAFETY: the caller's promise.
+        load(unsafe { self.get_unchecked(at) })
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, _at: usize, _block: __m128i) {}
+}
+
+/// Encrypted in place. Cells, so that all lanes without work may share one place to work on.
+impl Blocks for &[Cell<Block>] {
+    #[inline(always)]
+    fn count(self) -> usize {
+        self.len()
+    }
+
+    #[inline(always)]
+    fn cut(self, count: usize) -> Option<(Self, Self)> {
+        self.split_at_checked(count)
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, at: usize) -> __m128i {
+        // SAFETY: the caller's promise.
+        load(&unsafe { self.get_unchecked(at) }.get())
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, at: usize, block: __m128i) {
+        // SAFETY: the caller's promise.
+        let cell = unsafe { self.get_unchecked(at) };
+        // SAFETY: 16 octets that a shared reference may write, for they are in a cell, which only this
+        // thread can hold; the instruction wants no alignment.
+        unsafe { _mm_storeu_si128(cell.as_ptr().cast(), block) };
+    }
+}
+
+#[inline(always)]
+pub(in crate::aes) fn load(block: &Block) -> __m128i {
+    // SAFETY: 16 octets behind a reference; the instruction wants no alignment.
+    unsafe { _mm_loadu_si128(block.as_ptr().cast()) }
+}
+
+#[inline(always)]
+pub(in crate::aes) fn store(to: &mut Block, block: __m128i) {
+    // SAFETY: 16 octets behind an exclusive reference; the instruction wants no alignment.
+    unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), block) };
+}
+
+/// Keeps the compiler from moving one chain's rounds together: undone interleaving costs up to the whole
+/// latency of the AES unit. Volatile but empty: an order, no instruction.
+macro_rules! pin {
+    ($class:ident, $vector:expr) => {{
+        let mut vector = $vector;
+        #[cfg(not(miri))]
+        // SAFETY: there is no instruction in it.
+        unsafe {
+            core::arch::asm!("/* {0} */", inout($class) vector, options(nomem, nostack, preserves_flags))
+        };
+        #[cfg(miri)]
+        let _ = &mut vector;
+        vector
+    }};
+}
+
+/// One block in an xmm register, AES-NI.
+pub(super) mod x1 {
+    use super::*;
+
+    pub type Vector = __m128i;
+    pub const WIDTH: usize = 1;
+    /// Where a lane's round keys are: one block needs no rearranging.
+    pub type Schedule<'k, const KEYS: usize> = &'k [Block; KEYS];
+
+    #[inline]
+    #[target_feature(enable = "aes,avx2")]
+    pub fn schedule<const KEYS: usize>([keys]: [&[Block; KEYS]; 1]) -> Schedule<'_, KEYS> {
+        keys
+    }
+
+    #[inline]
+    #[target_feature(enable = "aes,avx2")]
+    pub fn round_key<const KEYS: usize>(schedule: &Schedule<'_, KEYS>, round: usize) -> Vector {
+        load(schedule.get(round).unwrap_or(&[0; 16]))
+    }
+
+    #[inline]
+    #[target_feature(enable = "aes,avx2")]
+    pub fn join([block]: [__m128i; 1]) -> Vector {
+        block
+    }
+
+    #[inline]
+    #[target_feature(enable = "aes,avx2")]
+    pub fn split(vector: Vector) -> [__m128i; 1] {
+        [vector]
+    }
+
+    #[inline]
+    #[target_feature(enable = "aes,avx2")]
+    pub fn spread(block: __m128i) -> Vector {
+        block
+    }
+
+    /// The last block of `before`, then all but the last of `after`.
+    #[inline]
+    #[target_feature(enable = "aes,avx2")]
+    pub fn shift_in(before: Vector, _after: Vector) -> Vector {
+        before
+    }
+
+    /// As many blocks as there are and fit; zeros behind them.
+    #[inline]
+    #[target_feature(enable = "aes,avx2")]
+    pub fn load_blocks(blocks: &[Block]) -> Vector {
+        blocks.first().map_or(_mm_setzero_si128(), load)
+    }
+
+    /// As many blocks as there is room for and there are.
+    #[inline]
+    #[target_feature(enable = "aes,avx2")]
+    pub fn store_blocks(to: &mut [Block], vector: Vector) {
+        if let Some(to) = to.first_mut() {
+            store(to, vector);
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "aes,avx2")]
+    pub fn xor(a: Vector, b: Vector) -> Vector {
+        _mm_xor_si128(a, b)
+    }
+
+    #[inline]
+    #[target_feature(enable = "aes,avx2")]
+    pub fn encrypt(state: Vector, key: Vector) -> Vector {
+        pin!(xmm_reg, _mm_aesenc_si128(state, key))
+    }
+
+    #[inline]
+    #[target_feature(enable = "aes,avx2")]
+    pub fn encrypt_last(state: Vector, key: Vector) -> Vector {
+        _mm_aesenclast_si128(state, key)
+    }
+
+    #[inline]
+    #[target_feature(enable = "aes,avx2")]
+    pub fn decrypt(state: Vector, key: Vector) -> Vector {
+        pin!(xmm_reg, _mm_aesdec_si128(state, key))
+    }
+
+    #[inline]
+    #[target_feature(enable = "aes,avx2")]
+    pub fn decrypt_last(state: Vector, key: Vector) -> Vector {
+        _mm_aesdeclast_si128(state, key)
+    }
+}
+
+/// Two blocks in a ymm register, VAES.
+pub(super) mod x2 {
+    use super::*;
+
+    pub type Vector = __m256i;
+    pub const WIDTH: usize = 2;
+    /// The round keys of two lanes, side by side.
+    pub type Schedule<'k, const KEYS: usize> = [Vector; KEYS];
+
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx2")]
+    pub fn schedule<'k, const KEYS: usize>([a, b]: [&'k [Block; KEYS]; 2]) -> Schedule<'k, KEYS> {
+        let mut schedule = [_mm256_setzero_si256(); KEYS];
+        for (round, key) in schedule.iter_mut().enumerate() {
+            *key = join([load(&a[round]), load(&b[round])]);
+        }
+        schedule
+    }
+
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx2")]
+    pub fn round_key<const KEYS: usize>(schedule: &Schedule<'_, KEYS>, round: usize) -> Vector {
+        schedule[round]
+    }
+
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx2")]
+    pub fn join([a, b]: [__m128i; 2]) -> Vector {
+        _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(a), b)
+    }
+
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx2")]
+    pub fn split(vector: Vector) -> [__m128i; 2] {
+        [_mm256_castsi256_si128(vector), _mm256_extracti128_si256::<1>(vector)]
+    }
+
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx2")]
+    pub fn spread(block: __m128i) -> Vector {
+        _mm256_broadcastsi128_si256(block)
+    }
+
+    /// The last block of `before`, then all but the last of `after`.
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx2")]
+    pub fn shift_in(before: Vector, after: Vector) -> Vector {
+        _mm256_permute2x128_si256::<0x21>(before, after)
+    }
+
+    /// As many blocks as there are and fit; zeros behind them.
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx2")]
+    pub fn load_blocks(blocks: &[Block]) -> Vector {
+        match blocks {
+            [a, b, ..] => join([load(a), load(b)]),
+            [a] => _mm256_zextsi128_si256(load(a)),
+            [] => _mm256_setzero_si256(),
+        }
+    }
+
+    /// As many blocks as there is room for and there are.
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx2")]
+    pub fn store_blocks(to: &mut [Block], vector: Vector) {
+        for (to, block) in to.iter_mut().zip(split(vector)) {
+            store(to, block);
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx2")]
+    pub fn xor(a: Vector, b: Vector) -> Vector {
+        _mm256_xor_si256(a, b)
+    }
+
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx2")]
+    pub fn encrypt(state: Vector, key: Vector) -> Vector {
+        pin!(ymm_reg, _mm256_aesenc_epi128(state, key))
+    }
+
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx2")]
+    pub fn encrypt_last(state: Vector, key: Vector) -> Vector {
+        _mm256_aesenclast_epi128(state, key)
+    }
+
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx2")]
+    pub fn decrypt(state: Vector, key: Vector) -> Vector {
+        pin!(ymm_reg, _mm256_aesdec_epi128(state, key))
+    }
+
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx2")]
+    pub fn decrypt_last(state: Vector, key: Vector) -> Vector {
+        _mm256_aesdeclast_epi128(state, key)
+    }
+}
+
+/// Four blocks in a zmm register, VAES with AVX-512.
+pub(super) mod x4 {
+    use super::*;
+
+    pub type Vector = __m512i;
+    pub const WIDTH: usize = 4;
+    /// The round keys of four lanes, side by side.
+    pub type Schedule<'k, const KEYS: usize> = [Vector; KEYS];
+
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx512f,avx512bw,avx512dq,avx512vl")]
+    pub fn schedule<'k, const KEYS: usize>(
+        [a, b, c, d]: [&'k [Block; KEYS]; 4],
+    ) -> Schedule<'k, KEYS> {
+        let mut schedule = [_mm512_setzero_si512(); KEYS];
+        for (round, key) in schedule.iter_mut().enumerate() {
+            *key = join([load(&a[round]), load(&b[round]), load(&c[round]), load(&d[round])]);
+        }
+        schedule
+    }
+
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx512f,avx512bw,avx512dq,avx512vl")]
+    pub fn round_key<const KEYS: usize>(schedule: &Schedule<'_, KEYS>, round: usize) -> Vector {
+        schedule[round]
+    }
+
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx512f,avx512bw,avx512dq,avx512vl")]
+    pub fn join([a, b, c, d]: [__m128i; 4]) -> Vector {
+        let low = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(a), b);
+        let high = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(c), d);
+        _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high)
+    }
+
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx512f,avx512bw,avx512dq,avx512vl")]
+    pub fn split(vector: Vector) -> [__m128i; 4] {
+        [
+            _mm512_castsi512_si128(vector),
+            _mm512_extracti32x4_epi32::<1>(vector),
+            _mm512_extracti32x4_epi32::<2>(vector),
+            _mm512_extracti32x4_epi32::<3>(vector),
+        ]
+    }
+
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx512f,avx512bw,avx512dq,avx512vl")]
+    pub fn spread(block: __m128i) -> Vector {
+        _mm512_broadcast_i32x4(block)
+    }
+
+    /// The last block of `before`, then all but the last of `after`.
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx512f,avx512bw,avx512dq,avx512vl")]
+    pub fn shift_in(before: Vector, after: Vector) -> Vector {
+        _mm512_alignr_epi64::<6>(after, before)
+    }
+
+    /// A mask of two quadwords for each block.
+    fn mask(blocks: usize) -> __mmask8 {
+        ((1_u16 << (2 * blocks.min(WIDTH))) - 1) as __mmask8
+    }
+
+    /// As many blocks as there are and fit; zeros behind them.
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx512f,avx512bw,avx512dq,avx512vl")]
+    pub fn load_blocks(blocks: &[Block]) -> Vector {
+        // SAFETY: the mask lets it read only the blocks of the slice; it wants no alignment.
+        unsafe { _mm512_maskz_loadu_epi64(mask(blocks.len()), blocks.as_ptr().cast()) }
+    }
+
+    /// As many blocks as there is room for and there are.
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx512f,avx512bw,avx512dq,avx512vl")]
+    pub fn store_blocks(to: &mut [Block], vector: Vector) {
+        let mask = mask(to.len());
+        // SAFETY: the mask lets it write only the blocks of the slice; it wants no alignment.
+        unsafe { _mm512_mask_storeu_epi64(to.as_mut_ptr().cast(), mask, vector) };
+    }
+
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx512f,avx512bw,avx512dq,avx512vl")]
+    pub fn xor(a: Vector, b: Vector) -> Vector {
+        _mm512_xor_si512(a, b)
+    }
+
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx512f,avx512bw,avx512dq,avx512vl")]
+    pub fn encrypt(state: Vector, key: Vector) -> Vector {
+        pin!(zmm_reg, _mm512_aesenc_epi128(state, key))
+    }
+
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx512f,avx512bw,avx512dq,avx512vl")]
+    pub fn encrypt_last(state: Vector, key: Vector) -> Vector {
+        _mm512_aesenclast_epi128(state, key)
+    }
+
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx512f,avx512bw,avx512dq,avx512vl")]
+    pub fn decrypt(state: Vector, key: Vector) -> Vector {
+        pin!(zmm_reg, _mm512_aesdec_epi128(state, key))
+    }
+
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx512f,avx512bw,avx512dq,avx512vl")]
+    pub fn decrypt_last(state: Vector, key: Vector) -> Vector {
+        _mm512_aesdeclast_epi128(state, key)
+    }
+}
