@@ -53,6 +53,25 @@ fn every_example_is_accepted() {
 }
 
 #[test]
+fn the_documentation_has_a_row_for_every_algorithm() {
+    use control::config::suites::{CIPHERS, INTEGRITIES};
+    let text = include_str!("../../docs/configuration.md");
+    let names = CIPHERS.iter().map(|cipher| (cipher.name(), cipher.id.0, cipher.legacy.is_some()));
+    let macs = INTEGRITIES.iter().map(|mac| (mac.name(), mac.id.0, mac.legacy.is_some()));
+    let (today, legacy) = text.split_once("### Legacy").unwrap();
+    for (name, number, is_legacy) in names.chain(macs) {
+        // GCM and CCM have one row for their three lengths of ICV.
+        let row = ["_12", "_8"].iter().find_map(|icv| name.strip_suffix(icv));
+        let row = format!("| `{}`", row.map_or(name.to_owned(), |stem| format!("{stem}_16")));
+        let part = if is_legacy { legacy } else { today };
+        let line = part.lines().find(|line| line.starts_with(&row));
+        let line = line.unwrap_or_else(|| panic!("{name} has no row"));
+        let numbers = line.split('|').nth(2).unwrap();
+        assert!(numbers.split(',').any(|it| it.trim() == number.to_string()), "{name}: {line}");
+    }
+}
+
+#[test]
 fn a_key_file_that_others_may_read_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let key = directory.path().join("key");

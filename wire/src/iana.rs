@@ -126,10 +126,10 @@ registry! {
         ENCR_DES_IV64 = 1, "Unspecified; never implemented.";
         ENCR_DES = 2, "DES in CBC mode (RFC 2405); must not be used (RFC 8247).";
         ENCR_3DES = 3, "Triple DES in CBC mode (RFC 2451).";
-        ENCR_RC5 = 4, "RC5 (RFC 2451).";
-        ENCR_IDEA = 5, "IDEA (RFC 2451).";
-        ENCR_CAST = 6, "CAST (RFC 2451).";
-        ENCR_BLOWFISH = 7, "Blowfish (RFC 2451).";
+        ENCR_RC5 = 4, "RC5 in CBC mode (RFC 2451).";
+        ENCR_IDEA = 5, "IDEA in CBC mode (RFC 2451).";
+        ENCR_CAST = 6, "CAST-128 in CBC mode (RFC 2144, RFC 2451).";
+        ENCR_BLOWFISH = 7, "Blowfish in CBC mode (RFC 2451).";
         ENCR_3IDEA = 8, "Triple IDEA; unspecified.";
         ENCR_DES_IV32 = 9, "Unspecified; never implemented.";
         ENCR_NULL = 11, "No encryption (RFC 2410); only together with integrity.";
@@ -165,7 +165,7 @@ registry! {
         AUTH_HMAC_MD5_96 = 1, "HMAC-MD5-96 (RFC 2403); must not be used (RFC 8247).";
         AUTH_HMAC_SHA1_96 = 2, "HMAC-SHA1-96 (RFC 2404).";
         AUTH_DES_MAC = 3, "Unspecified.";
-        AUTH_KPDK_MD5 = 4, "Unspecified.";
+        AUTH_KPDK_MD5 = 4, "Keyed MD5, MD5(key ‖ packet ‖ key) (RFC 1828).";
         AUTH_AES_XCBC_96 = 5, "AES-XCBC-MAC-96 (RFC 3566).";
         AUTH_HMAC_MD5_128 = 6, "HMAC-MD5-128 (RFC 4595), Fibre Channel only.";
         AUTH_HMAC_SHA1_160 = 7, "HMAC-SHA1-160 (RFC 4595), Fibre Channel only.";

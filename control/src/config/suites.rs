@@ -89,6 +89,21 @@ impl Cipher {
     pub fn counter_mode(&self) -> bool {
         self.mode != Mode::Block
     }
+    /// A key for encrypt-decrypt-encrypt whose neighbouring thirds are the same is worth one of them (RFC 2451 §2.3).
+    /// The lowest bit of each octet of a DES key is parity and does not count (FIPS 46-3).
+    pub fn collapses(&self, key: &[u8]) -> bool {
+        let counted = match self.id {
+            EncryptionId::ENCR_3DES => 0xfe,
+            EncryptionId::ENCR_3IDEA => 0xff,
+            _ => return false,
+        };
+        let third = key.len() / 3;
+        let pairs = key.iter().zip(key.iter().skip(third));
+        let differs = |at: usize| {
+            pairs.clone().skip(at).take(third).any(|(one, next)| (one ^ next) & counted != 0)
+        };
+        !(differs(0) && differs(third))
+    }
     /// As the file names it with a key of so many bits.
     fn name_with(&self, bits: u16) -> String {
         match self.keys {
@@ -448,6 +463,24 @@ mod tests {
         ] {
             assert_eq!(SuiteName::name_of(sadb::Suite { encryption, key_bits, integrity }), shown);
         }
+    }
+
+    #[test]
+    fn three_keys_of_which_two_neighbours_are_one_collapse() {
+        let cipher = |id| CIPHERS.iter().find(|cipher| cipher.id == id).unwrap();
+        for (id, parity) in [(EncryptionId::ENCR_3DES, 1), (EncryptionId::ENCR_3IDEA, 0)] {
+            let octets = usize::from(cipher(id).keys.all().next().unwrap() / 24);
+            let key = |thirds: [u8; 3]| thirds.map(|third| vec![third; octets]).concat();
+            for (thirds, collapses) in [
+                ([2, 4, 8], false),
+                ([2, 4, 2], false), // two-key triple encryption is what it is
+                ([2, 2 | parity, 8], true),
+                ([2, 4, 4 | parity], true),
+            ] {
+                assert_eq!(cipher(id).collapses(&key(thirds)), collapses, "{id} {thirds:?}");
+            }
+        }
+        assert!(!cipher(EncryptionId::ENCR_IDEA).collapses(&[7; 16]));
     }
 
     #[test]

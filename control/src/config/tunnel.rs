@@ -277,6 +277,12 @@ impl<'a> Tunnels<'a> {
         let algorithm = cipher.as_str();
         let encryption = Want { key: "key", algorithm, octets: octets + salt, expected };
         let encryption = self.key(field, &sa.key, &encryption);
+        if let (Some(key), Some(field)) = (&encryption, &sa.key)
+            && suite.cipher.collapses(key)
+        {
+            let message = "neighbouring thirds of this key are the same, which leaves single encryption; make another key";
+            self.problems.tell(field.place, "(secret)", message);
+        }
         let (algorithm, octets) = suite.integrity.map_or((algorithm, 0), |i| (i.name(), i.key));
         let expected = format!("{octets} octets");
         let integrity = Want { key: "integrity_key", algorithm, octets, expected };
