@@ -49,6 +49,7 @@ pub mod sa;
 pub mod sad;
 pub mod seat;
 pub mod spd;
+pub mod stage;
 pub mod tables;
 pub mod tun;
 pub mod worker;

@@ -4,6 +4,7 @@ use crate::lookup::replayed;
 use crate::notice::Notice;
 use crate::packet::Summary;
 use crate::sa::{Inbound, Life};
+use crate::stage::{self, Stage};
 use crate::turn::{BATCH, Facts, Turn};
 use arrayvec::ArrayVec;
 use sadb::{DropReason, SaDrop};
@@ -22,10 +23,12 @@ pub(crate) type Batch<'t> = ArrayVec<Sealed<'t>, BATCH>;
 
 /// Opens a batch and sends on what was inside. The batch is empty afterwards.
 pub(crate) fn flush<'t>(turn: &mut Turn<'t>, batch: &mut Batch<'t>) {
+    stage::mark(Stage::Classify);
     if batch.is_empty() {
         return;
     }
     let verdicts = open(batch);
+    stage::mark(Stage::Open);
     let mut tally = Tally::default();
     for (sealed, genuine) in batch.drain(..).zip(verdicts) {
         let committed = if genuine { commit(&sealed) } else { Err(bad_icv(&sealed)) };
@@ -38,6 +41,7 @@ pub(crate) fn flush<'t>(turn: &mut Turn<'t>, batch: &mut Batch<'t>) {
         tally.add(turn, sa, octets);
     }
     tally.settle(turn);
+    stage::mark(Stage::Forward);
 }
 
 fn open(batch: &mut Batch<'_>) -> ArrayVec<bool, BATCH> {

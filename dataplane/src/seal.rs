@@ -4,6 +4,7 @@ use crate::number;
 use crate::outer::Marks;
 use crate::packet::Summary;
 use crate::sa::Outbound;
+use crate::stage::{self, Stage};
 use crate::turn::{BATCH, Turn};
 use arrayvec::ArrayVec;
 use sadb::{Counter, DropReason};
@@ -27,15 +28,20 @@ pub(crate) type Batch<'t> = ArrayVec<Ready<'t>, BATCH>;
 
 /// Sends a batch into its tunnels. The batch is empty afterwards.
 pub(crate) fn flush<'t>(turn: &mut Turn<'t>, batch: &mut Batch<'t>) {
+    stage::mark(Stage::Classify);
     if batch.is_empty() {
         return;
     }
     number::number(turn, batch);
+    stage::mark(Stage::Number);
     encapsulate(turn, batch);
+    stage::mark(Stage::Encapsulate);
     seal(batch);
+    stage::mark(Stage::Seal);
     for ready in batch.drain(..) {
         leave(turn, ready);
     }
+    stage::mark(Stage::Forward);
 }
 
 /// Headers into the headroom, trailer behind; no octet of the packet moves.

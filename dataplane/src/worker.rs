@@ -3,6 +3,7 @@ use crate::hops::Hops;
 use crate::limits::Limits;
 use crate::neighbours::{self, Waiting};
 use crate::reassembly::Reassembly;
+use crate::stage::{self, Stage};
 use crate::tables::Shared;
 use crate::turn::{BATCH, Desk, Turn};
 use crate::{inbound, outbound};
@@ -102,6 +103,7 @@ impl Worker {
         for (index, (role, port)) in ports.iter_mut().enumerate() {
             port.recycle(&mut turn.desk.pool);
             moved += receive(&mut turn, port.as_mut(), arrived);
+            stage::mark(Stage::Receive);
             match role {
                 PortRole::Outside => inbound::from_outside(&mut turn, arrived),
                 PortRole::Inside => outbound::from_inside(&mut turn, index, arrived),
@@ -113,9 +115,11 @@ impl Worker {
         neighbours::retry(&mut turn);
         let lost = turn.desk.reassembly.expire(now, &mut turn.desk.pool);
         turn.desk.counters.count_many(DropReason::FragmentTimeout, lost);
+        stage::mark(Stage::Rest);
         for ((_, port), queue) in ports.iter_mut().zip(0..) {
             moved += transmit(desk, port.as_mut(), queue);
         }
+        stage::mark(Stage::Transmit);
         self.end(moved > 0)
     }
 
