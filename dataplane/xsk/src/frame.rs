@@ -41,11 +41,13 @@ const _: () = assert!(size_of::<Option<Frame>>() == 16);
 
 impl Frame {
     /// Only `Umem::claim` calls this, having just written `Place::Held` for `index`.
+    #[inline]
     pub(crate) const fn held(umem: &'static Umem, index: u32) -> Self {
         Self { umem, index, start: HEADROOM as u16, len: 0 }
     }
 
     /// Gives the frame up to a ring: writes the place down and answers the frame's number.
+    #[inline]
     pub(crate) fn settle(self, to: Place) -> u32 {
         let index = self.index;
         self.umem.settle(index, to);
@@ -54,6 +56,7 @@ impl Frame {
     }
 
     /// Sets where the packet lies, if that is inside the frame.
+    #[inline]
     pub(crate) fn place(&mut self, start: u16, len: usize) -> Result<(), NoRoom> {
         let have = self.umem.frame_size().saturating_sub(usize::from(start));
         let fits = u16::try_from(len).ok().filter(|_| len <= have);
@@ -63,15 +66,18 @@ impl Frame {
     }
 
     /// The packet's address as a descriptor carries it.
+    #[inline]
     pub(crate) const fn address(&self) -> u64 {
         self.umem.address(self.index) + self.start as u64
     }
 
     /// Whether it is one of the large frames, which no device can send ([`Umem::with_large`]).
+    #[inline]
     pub const fn is_large(&self) -> bool {
         self.umem.is_large()
     }
 
+    #[inline]
     pub(crate) fn lives_in(&self, umem: &Umem) -> bool {
         std::ptr::eq(self.umem, umem)
     }
@@ -82,16 +88,19 @@ impl Frame {
     }
 
     /// Octets free before the packet.
+    #[inline]
     pub const fn headroom(&self) -> usize {
         self.start as usize
     }
 
     /// Octets free behind the packet; no packet grows beyond 65 535.
+    #[inline]
     pub const fn tailroom(&self) -> usize {
         let (free, growth) = (self.umem.frame_size() - self.end(), u16::MAX - self.len);
         if free < growth as usize { free } else { growth as usize }
     }
 
+    #[inline]
     const fn end(&self) -> usize {
         self.start as usize + self.len as usize
     }
@@ -100,6 +109,7 @@ impl Frame {
     ///
     /// # Errors
     /// Less than `n` octets of headroom; nothing has changed.
+    #[inline]
     pub fn push(&mut self, n: usize) -> Result<&mut [u8], NoRoom> {
         let room = NoRoom { need: n, have: self.headroom() };
         let start = self.headroom().checked_sub(n).ok_or(room)?;
@@ -108,6 +118,7 @@ impl Frame {
     }
 
     /// Takes `n` octets off the head; all of them if there are fewer.
+    #[inline]
     pub fn pull(&mut self, n: usize) {
         let n = n.min(self.len());
         // Only an empty packet can start at 65 536, the end of a large frame; it starts before.
@@ -119,6 +130,7 @@ impl Frame {
     ///
     /// # Errors
     /// Less than `n` octets of tailroom; nothing has changed.
+    #[inline]
     pub fn extend(&mut self, n: usize) -> Result<&mut [u8], NoRoom> {
         let (end, have) = (self.end(), self.tailroom());
         if n > have {
@@ -129,11 +141,13 @@ impl Frame {
     }
 
     /// Cuts the packet to `len` octets; does nothing if it is not longer.
+    #[inline]
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len().min(len) as u16;
     }
 
     /// Makes the packet empty, with `headroom` octets before it (at most the whole frame, or 65 535).
+    #[inline]
     pub fn reset(&mut self, headroom: usize) {
         self.start = headroom.min(self.umem.frame_size()).min(usize::from(u16::MAX)) as u16;
         self.len = 0;
@@ -150,6 +164,7 @@ impl Frame {
     }
 
     /// Overwrites the whole frame, so that a read after its return is seen for what it is.
+    #[inline]
     pub(crate) fn poison(&mut self) {
         if cfg!(debug_assertions) && !cfg!(miri) {
             self.octets_mut(0..self.umem.frame_size()).fill(0xD6);
@@ -158,13 +173,20 @@ impl Frame {
 
     /// The address of `range` in the frame. All callers hold `range` inside the frame; the check
     /// stays, since memory safety rests on it.
+    #[inline]
     fn address_of(&self, range: &Range<usize>) -> NonNull<u8> {
         let inside = range.start <= range.end && range.end <= self.umem.frame_size();
         let at = self.umem.address(self.index) as usize + range.start;
         let span = self.umem.memory().span(at, range.len()).filter(|_| inside);
-        span.unwrap_or_else(|| unreachable!("frame {} has no octets {range:?}", self.index))
+        span.unwrap_or_else(|| self.has_not(range))
     }
 
+    #[cold]
+    fn has_not(&self, range: &Range<usize>) -> ! {
+        unreachable!("frame {} has no octets {range:?}", self.index)
+    }
+
+    #[inline]
     fn octets(&self, range: Range<usize>) -> &[u8] {
         let at = self.address_of(&range);
         // SAFETY: the octets are inside this frame (checked above) and were zeroed when mapped; the
@@ -173,6 +195,7 @@ impl Frame {
         unsafe { slice::from_raw_parts(at.as_ptr(), range.len()) }
     }
 
+    #[inline]
     fn octets_mut(&mut self, range: Range<usize>) -> &mut [u8] {
         let at = self.address_of(&range);
         // SAFETY: as in `octets`, and `&mut self` rules out a second slice over this frame.
@@ -184,12 +207,14 @@ impl Frame {
 impl Deref for Frame {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
         self.octets(self.headroom()..self.end())
     }
 }
 
 impl DerefMut for Frame {
+    #[inline]
     fn deref_mut(&mut self) -> &mut [u8] {
         self.octets_mut(self.headroom()..self.end())
     }

@@ -87,6 +87,7 @@ impl Memory {
     }
 
     /// The address of `count` values of `T` at `offset`, if they lie inside and are aligned.
+    #[inline]
     pub fn span<T>(&self, offset: usize, count: usize) -> Option<NonNull<T>> {
         let end = count.checked_mul(size_of::<T>())?.checked_add(offset)?;
         if end > self.len {

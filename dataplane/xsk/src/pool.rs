@@ -31,6 +31,7 @@ impl Pool {
     }
 
     /// An empty frame with [`HEADROOM`] octets before it, or `None` when all frames are in use.
+    #[inline]
     pub fn take(&mut self) -> Option<Frame> {
         if self.frames.is_empty() {
             self.refill();
@@ -45,6 +46,7 @@ impl Pool {
     }
 
     /// Takes a frame back, whatever is in it. A frame of another UMEM goes home to that one.
+    #[inline]
     pub fn put(&mut self, mut frame: Frame) {
         if !frame.lives_in(self.umem) {
             return;

@@ -111,6 +111,7 @@ impl<T: Copy> Ring<T> {
         flags.load(Ordering::Relaxed) & NEED_WAKEUP != 0
     }
 
+    #[inline]
     fn entry(&self, index: u32) -> &Slot<T> {
         let slot = (index & (self.size - 1)) as usize;
         // SAFETY: `slot` < `size`, and `size` entries were checked to be inside `_memory`.
@@ -122,6 +123,7 @@ impl<T: Copy> Ring<T> {
     }
 
     /// How many entries are between the indices, if that can be.
+    #[inline]
     const fn between(&self, producer: u32, consumer: u32) -> Result<u32, PeerLied> {
         let used = producer.wrapping_sub(consumer);
         if used > self.size { Err(PeerLied) } else { Ok(used) }
@@ -148,6 +150,7 @@ impl<T: Copy> Producer<T> {
     }
 
     /// How many entries can be staged; looks at the other side only if `want` are not known free.
+    #[inline]
     pub fn room(&mut self, want: u32) -> Result<u32, PeerLied> {
         let known = self.ring.size - self.ring.between(self.head, self.tail)?;
         if known >= want {
@@ -167,6 +170,7 @@ impl<T: Copy> Producer<T> {
 
     /// Writes an entry that `publish` will show. `false`, and nothing written, if there is no room
     /// known: ask `room` first.
+    #[inline]
     pub fn stage(&mut self, value: T) -> bool {
         if self.head.wrapping_sub(self.tail) >= self.ring.size {
             return false;
@@ -223,6 +227,7 @@ impl<T: Copy> Consumer<T> {
     }
 
     /// The next entry of those that `ready` saw.
+    #[inline]
     pub fn next(&mut self) -> Option<T> {
         if self.tail == self.head {
             return None;

@@ -110,6 +110,7 @@ impl Rings {
 
     /// A descriptor becomes a frame if it names one that we gave to receive into, and octets
     /// inside of it. `XDP_PKT_CONTD` is not asked for, so an option is a fault as well.
+    #[inline]
     fn arrived(&mut self, desc: XdpDesc) -> Option<Frame> {
         let (index, start) = self.umem.locate(desc.addr)?;
         let mut frame = self.umem.claim(index, Place::Filling(self.port))?;
@@ -135,6 +136,7 @@ impl Rings {
         room as usize
     }
 
+    #[inline]
     fn send(&mut self, frame: Frame) {
         if frame.len() < SHORTEST || !frame.lives_in(self.umem) {
             self.counts.refused += 1;
@@ -188,6 +190,7 @@ impl Rings {
         }
     }
 
+    #[inline]
     fn lend(&mut self, frame: Frame) {
         if frame.lives_in(self.umem) {
             let index = frame.settle(Place::Filling(self.port));

@@ -49,6 +49,7 @@ pub(crate) enum Place {
 }
 
 impl Place {
+    #[inline]
     const fn code(self) -> u32 {
         match self {
             Self::Spare => 0,
@@ -174,6 +175,7 @@ impl Umem {
     }
 
     /// Octets in a frame, headroom and tailroom included.
+    #[inline]
     pub const fn frame_size(&self) -> usize {
         1 << self.shift
     }
@@ -189,6 +191,7 @@ impl Umem {
     }
 
     /// Whether this is a book of large frames.
+    #[inline]
     pub(crate) const fn is_large(&self) -> bool {
         self.shift == LARGE_SHIFT
     }
@@ -213,6 +216,7 @@ impl Umem {
         census
     }
 
+    #[inline]
     pub(crate) const fn memory(&self) -> &Memory {
         &self.memory
     }
@@ -222,11 +226,13 @@ impl Umem {
     }
 
     /// Address of a frame's first octet, as descriptors count: from the start of the UMEM.
+    #[inline]
     pub(crate) const fn address(&self, index: u32) -> u64 {
         (index as u64) << self.shift
     }
 
     /// Splits a descriptor's address into frame and offset; `None` if it is outside the UMEM.
+    #[inline]
     pub(crate) fn locate(&self, address: u64) -> Option<(u32, u16)> {
         let index = u32::try_from(address >> self.shift).ok().filter(|&i| i < self.frames)?;
         let offset = u16::try_from(address & (self.frame_size() as u64 - 1)).ok()?;
@@ -238,6 +244,7 @@ impl Umem {
     /// Load and store need not be one operation: a frame's entry is changed only by whoever has
     /// the frame, and `from` names the caller (a port's ring end, or the spare queue's popper).
     /// Acquire pairs with the Release in `settle`, so the octets move with the frame.
+    #[inline]
     pub(crate) fn claim(&'static self, index: u32, from: Place) -> Option<Frame> {
         let place = self.places.get(index as usize)?;
         if place.load(Ordering::Acquire) != from.code() {
@@ -249,6 +256,7 @@ impl Umem {
 
     /// Writes down that the holder of a frame has put it `to`. Called by [`Frame`] only, which
     /// gives itself up for it.
+    #[inline]
     pub(crate) fn settle(&self, index: u32, to: Place) {
         if let Some(place) = self.places.get(index as usize) {
             place.store(to.code(), Ordering::Release);
