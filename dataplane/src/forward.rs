@@ -1,8 +1,9 @@
 //! The next hop: routes, neighbours, TTL, and what is too big for a link.
 use crate::fib::{Hop, Mac};
-use crate::packet::{Origin, Plain};
+use crate::link::Link;
+use crate::packet::{Origin, Plain, Summary};
 use crate::turn::Turn;
-use crate::{fragment, icmp, link, martian, neighbours};
+use crate::{fragment, icmp, martian, neighbours};
 use core::net::IpAddr;
 use sadb::{DropReason, Role};
 use wire::iana::IpProtocol;
@@ -21,6 +22,7 @@ pub(crate) struct Via {
 }
 
 /// The way to `destination`, if it leads out of a port.
+#[inline]
 pub(crate) fn via(turn: &mut Turn<'_>, destination: IpAddr) -> Result<Via, DropReason> {
     if let Some(via) = turn.desk.hops.recall(destination) {
         return Ok(via);
@@ -79,7 +81,7 @@ pub(crate) fn clear(turn: &mut Turn<'_>, mut plain: Plain, via: Via) {
     if martian::address(plain.ip.destination) {
         return turn.drop(plain.frame, DropReason::Martian);
     }
-    if !count_down(&mut plain) {
+    if plain.origin.is_forwarded() && !count_down(&mut plain.frame, &plain.ip) {
         return icmp::time_exceeded(turn, plain);
     }
     if plain.ip.total_len <= usize::from(via.mtu) {
@@ -97,28 +99,33 @@ pub(crate) fn clear(turn: &mut Turn<'_>, mut plain: Plain, via: Via) {
 }
 
 /// Counts the TTL or hop limit of a forwarded packet down; false when it would reach zero (RFC 1812 §5.3.1).
-pub(crate) fn count_down(plain: &mut Plain) -> bool {
-    if !plain.origin.is_forwarded() {
-        return true;
-    }
-    let left = if plain.ip.is_v4() {
-        ipv4::decrement_ttl(&mut plain.frame)
-    } else {
-        ipv6::decrement_hop_limit(&mut plain.frame)
-    };
-    left.inspect(|&ttl| plain.ip.ttl = ttl).is_some()
+#[inline]
+pub(crate) fn count_down(frame: &mut Frame, ip: &Summary) -> bool {
+    let left =
+        if ip.is_v4() { ipv4::decrement_ttl(frame) } else { ipv6::decrement_hop_limit(frame) };
+    left.is_some()
+}
+
+/// The link that leads there, if it is up and the neighbour is known.
+#[inline]
+pub(crate) fn link<'t>(turn: &Turn<'t>, via: &Via) -> Option<Link<'t>> {
+    let port = turn.tables.interfaces.get(via.interface).filter(|info| info.up)?;
+    Some(Link { port, vlan: via.vlan, destination: via.mac? })
 }
 
 /// An IP packet out of a port: link header on, or waiting for the neighbour.
 pub(crate) fn send(turn: &mut Turn<'_>, mut frame: Frame, via: Via, v4: bool) {
-    let Some(info) = turn.tables.interfaces.get(via.interface).filter(|info| info.up) else {
-        return turn.drop(frame, DropReason::InterfaceDown);
-    };
-    let Some(mac) = via.mac else {
-        return neighbours::wait(turn, frame, via, v4);
-    };
-    match link::cover(&mut frame, info, via.vlan, mac, v4) {
+    let Some(link) = link(turn, &via) else { return hold(turn, frame, via, v4) };
+    match link.cover(&mut frame, v4) {
         Ok(()) => turn.enqueue(via.interface, frame, DropReason::TxFull),
         Err(why) => turn.drop(frame, why),
+    }
+}
+
+#[cold]
+fn hold(turn: &mut Turn<'_>, frame: Frame, via: Via, v4: bool) {
+    match turn.tables.interfaces.get(via.interface) {
+        Some(port) if port.up => neighbours::wait(turn, frame, via, v4),
+        _ => turn.drop(frame, DropReason::InterfaceDown),
     }
 }

@@ -34,22 +34,28 @@ impl Inbox {
     }
 }
 
-/// Gives the packet to its SA's owner, or back when that is us.
-pub(crate) fn to_owner(turn: &mut Turn<'_>, plain: Plain, sa: &Outbound) -> Option<Plain> {
-    let owner = sa.slot as usize % turn.desk.workers.max(1);
-    if owner == turn.desk.index {
-        return Some(plain);
+/// The worker that owns the SA, unless it is this one.
+#[inline]
+pub(crate) fn owner(turn: &Turn<'_>, sa: &Outbound) -> Option<usize> {
+    if turn.desk.workers <= 1 {
+        return None;
     }
-    let Some(inbox) = turn.shared.inboxes.get(owner) else { return Some(plain) };
-    let Plain { frame, origin, .. } = plain;
-    match inbox.0.push(Handed { frame, tunnel: sa.tunnel, origin }) {
+    let owner = sa.slot as usize % turn.desk.workers;
+    (owner != turn.desk.index && owner < turn.shared.inboxes.len()).then_some(owner)
+}
+
+/// Gives a packet to another worker.
+pub(crate) fn give(turn: &mut Turn<'_>, frame: Frame, origin: Origin, tunnel: u32, owner: usize) {
+    let Some(inbox) = turn.shared.inboxes.get(owner) else {
+        return turn.drop(frame, DropReason::HandoffFull);
+    };
+    match inbox.0.push(Handed { frame, tunnel, origin }) {
         Ok(()) => {
             turn.desk.handed_to |= 1u64.checked_shl(owner as u32).unwrap_or(0);
             turn.count(Counter::HandedOff);
         }
         Err(back) => turn.drop(back.frame, DropReason::HandoffFull),
     }
-    None
 }
 
 /// Takes what others gave us, at most a batch.

@@ -24,6 +24,7 @@ impl Hops {
         }
     }
 
+    #[inline]
     pub fn recall(&self, destination: IpAddr) -> Option<Via> {
         let (address, via) = self.places.get(place(destination))?.as_ref()?;
         (*address == destination).then_some(*via)
@@ -37,6 +38,7 @@ impl Hops {
 }
 
 /// Fibonacci hashing: the high bits of a product with 2^64 over the golden ratio.
+#[inline]
 fn place(address: IpAddr) -> usize {
     let number = match address.into() {
         Number::V4(number) => number.into(),

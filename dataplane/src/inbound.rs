@@ -31,9 +31,13 @@ enum Arrival {
 /// A batch from the ciphertext side.
 pub(crate) fn from_outside(turn: &mut Turn<'_>, arrived: &mut Vec<Frame>) {
     let mut sealed = Batch::new();
-    for frame in arrived.drain(..) {
-        let arrived = link::arrive(turn, frame);
-        if let Some((frame, ip)) = arrived.and_then(|(frame, ip)| whole(turn, frame, ip)) {
+    for mut frame in arrived.drain(..) {
+        let mut ip = Summary::BLANK;
+        if let Err(why) = link::arrive(&mut frame, &mut ip) {
+            turn.drop(frame, why);
+            continue;
+        }
+        if let Some((frame, ip)) = whole(turn, frame, ip) {
             sealed.extend(sort(turn, frame, ip));
         }
     }

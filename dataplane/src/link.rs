@@ -9,30 +9,23 @@ use wire::iana::EtherType;
 use xsk::{Frame, NoRoom};
 
 /// Takes the link header off and checks the IP packet below; what follows the packet is cut.
-pub(crate) fn arrive(turn: &mut Turn<'_>, mut frame: Frame) -> Option<(Frame, Summary)> {
-    match strip(&mut frame) {
-        Ok(v4) => below(turn, frame, Some(v4)),
-        Err(why) => {
-            turn.drop(frame, why);
-            None
-        }
+#[inline]
+pub(crate) fn arrive(frame: &mut Frame, ip: &mut Summary) -> Result<(), DropReason> {
+    let v4 = strip(frame)?;
+    ip.read(frame)?;
+    if v4 != ip.is_v4() {
+        return Err(DropReason::MalformedIp);
     }
+    frame.truncate(ip.total_len);
+    Ok(())
 }
 
 /// The same without a link header: from the TUN device, or put together here.
-pub(crate) fn bare(turn: &mut Turn<'_>, frame: Frame) -> Option<(Frame, Summary)> {
-    below(turn, frame, None)
-}
-
-fn below(turn: &mut Turn<'_>, mut frame: Frame, v4: Option<bool>) -> Option<(Frame, Summary)> {
+pub(crate) fn bare(turn: &mut Turn<'_>, mut frame: Frame) -> Option<(Frame, Summary)> {
     match Summary::of(&frame) {
-        Ok(ip) if v4.is_none_or(|v4| v4 == ip.is_v4()) => {
+        Ok(ip) => {
             frame.truncate(ip.total_len);
             Some((frame, ip))
-        }
-        Ok(_) => {
-            turn.drop(frame, DropReason::MalformedIp);
-            None
         }
         Err(why) => {
             turn.drop(frame, why);
@@ -42,6 +35,7 @@ fn below(turn: &mut Turn<'_>, mut frame: Frame, v4: Option<bool>) -> Option<(Fra
 }
 
 /// Whether IPv4 stood below, or IPv6.
+#[inline]
 fn strip(frame: &mut Frame) -> Result<bool, DropReason> {
     let link = Ethernet::parse(frame).map_err(|_| DropReason::MalformedEthernet)?;
     let v4 = match link.ethertype() {
@@ -54,37 +48,39 @@ fn strip(frame: &mut Frame) -> Result<bool, DropReason> {
     Ok(v4)
 }
 
-/// Puts a link header on, tagged where the way leads into a VLAN.
-pub(crate) fn cover(
-    frame: &mut Frame,
-    port: &InterfaceInfo,
-    vlan: Option<u16>,
-    destination: Mac,
-    v4: bool,
-) -> Result<(), DropReason> {
-    let ethertype = if v4 { EtherType::IPV4 } else { EtherType::IPV6 };
-    let header = Header { destination, source: port.mac, ethertype };
-    match vlan {
-        None => put(frame, header.emit()),
-        Some(place) => tagged(frame, port, place, header),
+/// The way to a neighbour.
+#[derive(Clone, Copy)]
+pub(crate) struct Link<'t> {
+    pub port: &'t InterfaceInfo,
+    /// As in [`crate::Hop::Via`].
+    pub vlan: Option<u16>,
+    pub destination: Mac,
+}
+
+impl Link<'_> {
+    /// Puts a link header on, tagged where the way leads into a VLAN.
+    #[inline]
+    pub fn cover(&self, frame: &mut Frame, v4: bool) -> Result<(), DropReason> {
+        let ethertype = if v4 { EtherType::IPV4 } else { EtherType::IPV6 };
+        let header = Header { destination: self.destination, source: self.port.mac, ethertype };
+        match self.vlan {
+            None => put(frame, header.emit()),
+            Some(place) => self.tagged(frame, place, header),
+        }
+    }
+
+    /// Priority and drop eligibility stay 0, as with the kernel's VLANs while they map none.
+    fn tagged(&self, frame: &mut Frame, place: u16, header: Header) -> Result<(), DropReason> {
+        let vlan = self.port.vlans.get(usize::from(place)).ok_or(DropReason::InterfaceDown)?;
+        let header = Header { source: vlan.mac, ..header };
+        match vlan.tags {
+            Tags::One(tag) => put(frame, header.emit_tagged(tag)),
+            Tags::Two { outer, inner } => put(frame, header.emit_double_tagged(outer, inner)),
+        }
     }
 }
 
-/// Priority and drop eligibility stay 0, as with the kernel's VLANs while they map none.
-fn tagged(
-    frame: &mut Frame,
-    port: &InterfaceInfo,
-    place: u16,
-    header: Header,
-) -> Result<(), DropReason> {
-    let vlan = port.vlans.get(usize::from(place)).ok_or(DropReason::InterfaceDown)?;
-    let header = Header { source: vlan.mac, ..header };
-    match vlan.tags {
-        Tags::One(tag) => put(frame, header.emit_tagged(tag)),
-        Tags::Two { outer, inner } => put(frame, header.emit_double_tagged(outer, inner)),
-    }
-}
-
+#[inline]
 fn put<const N: usize>(frame: &mut Frame, header: [u8; N]) -> Result<(), DropReason> {
     let room = frame.push(N).map_err(|NoRoom { .. }| DropReason::NoRoom)?;
     room.copy_from_slice(&header);

@@ -44,7 +44,7 @@ fn judge<'t>(
     addressed(sa, packet)?;
     // Enough for IV, trailer and ICV, in whole blocks: RFC 4303 §2.4 aligns to four octets at least.
     let body = packet.frame.len().checked_sub(esp::HEADER + sa.sizes.iv + sa.sizes.icv);
-    let whole = body.is_some_and(|body| body >= esp::TRAILER && body % sa.sizes.block.max(1) == 0);
+    let whole = body.is_some_and(|body| body >= esp::TRAILER && sa.sizes.ragged(body) == 0);
     if !whole {
         return Err(DropReason::Runt);
     }

@@ -2,6 +2,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Whether a packet to this address is never forwarded: nobody's, everybody's, or a neighbour's alone.
+#[inline]
 pub(crate) fn address(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => four(v4),
@@ -9,6 +10,7 @@ pub(crate) fn address(address: IpAddr) -> bool {
     }
 }
 
+#[inline]
 fn four(address: Ipv4Addr) -> bool {
     let [first, ..] = address.octets();
     // net 0, loopback, multicast with class E and broadcast, link-local

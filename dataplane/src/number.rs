@@ -1,18 +1,18 @@
-//! Lifetimes and sequence numbers: one addition each per SA and batch.
+//! Lifetimes and sequence numbers: one addition each for packets of one SA that follow one another.
 use crate::notice::Notice;
+use crate::packet::Summary;
 use crate::sa::{Life, Outbound};
-use crate::seal::Batch;
-use crate::turn::{BATCH, Facts, Turn};
-use arrayvec::ArrayVec;
+use crate::seal::{Batch, Packet};
+use crate::turn::{Facts, Turn};
 use sadb::DropReason;
 use sadb::Totals;
 
-/// The packets of one SA in this batch.
+/// What the packets of one run may have.
 struct Group<'t> {
     sa: &'t Outbound,
     packets: u64,
     bytes: u64,
-    /// What the SA had carried before this batch.
+    /// What the SA had carried before this run.
     before: Totals,
     expired: bool,
     /// The next number, and how many are left of those reserved.
@@ -20,53 +20,32 @@ struct Group<'t> {
     reserved: u64,
 }
 
-type Groups<'t> = ArrayVec<Group<'t>, BATCH>;
-
-/// Gives every packet its sequence number. Those that get none are dropped here.
-pub(crate) fn number<'t>(turn: &mut Turn<'t>, batch: &mut Batch<'t>) {
-    let mut groups = gather(batch);
-    for group in &mut groups {
-        account(turn, group);
-        reserve(turn, group);
-    }
-    let mut numbered = Batch::new();
-    for mut ready in batch.drain(..) {
-        match groups.get_mut(usize::from(ready.group)).map(|group| group.take(ready.ip.total_len)) {
-            Some(Ok(sequence)) => {
-                ready.sequence = sequence;
-                numbered.push(ready);
+/// Gives every packet its sequence number. Those that get none are refused.
+pub(crate) fn number(turn: &mut Turn<'_>, batch: &mut Batch<'_>) {
+    for (run, packets) in batch.runs_mut() {
+        let mut group = Group::of(run.sa, packets);
+        account(turn, &mut group);
+        reserve(turn, &mut group);
+        for packet in packets {
+            match group.take(packet.frame.len()) {
+                Ok(sequence) => packet.sequence = sequence,
+                Err(why) => refuse(turn, run.sa, packet, why),
             }
-            Some(Err(why)) => {
-                let facts =
-                    Facts { spi: ready.sa.spi, sequence: ready.sa.numbers.last(), ip: &ready.ip };
-                turn.refuse(ready.frame, why, facts);
-            }
-            None => turn.drop(ready.frame, DropReason::SequenceExhausted), // cannot be: gathered above
         }
     }
-    *batch = numbered;
 }
 
-fn gather<'t>(batch: &mut Batch<'t>) -> Groups<'t> {
-    let mut groups = Groups::new();
-    for ready in batch {
-        let len = ready.ip.total_len as u64;
-        // from the end: packets of one SA tend to come together
-        let place = groups.iter().rposition(|group| core::ptr::eq(group.sa, ready.sa));
-        let place = place.unwrap_or_else(|| {
-            groups.push(Group::new(ready.sa));
-            groups.len() - 1
-        });
-        ready.group = place as u8;
-        if let Some(group) = groups.get_mut(place) {
-            group.packets += 1;
-            group.bytes += len;
-        }
+/// The frame still holds nothing but the packet, whose header was checked when it came.
+#[cold]
+fn refuse(turn: &mut Turn<'_>, sa: &Outbound, packet: &mut Packet, why: DropReason) {
+    packet.refused = Some(why);
+    if let Ok(ip) = Summary::of(&packet.frame) {
+        turn.audit(why, Facts { spi: sa.spi, sequence: sa.numbers.last(), ip: &ip });
     }
-    groups
 }
 
 /// RFC 4301 §4.4.2.1: the packet that reaches a limit still goes, the next does not.
+#[inline]
 fn account(turn: &Turn<'_>, group: &mut Group<'_>) {
     let (sa, now) = (group.sa, turn.now);
     if sa.numbers.expired() {
@@ -91,6 +70,7 @@ fn account(turn: &Turn<'_>, group: &mut Group<'_>) {
     }
 }
 
+#[inline]
 fn reserve(turn: &Turn<'_>, group: &mut Group<'_>) {
     let sa = group.sa;
     let limit = sa.key.sequence_limit();
@@ -118,12 +98,14 @@ fn reserve(turn: &Turn<'_>, group: &mut Group<'_>) {
 }
 
 impl<'t> Group<'t> {
-    fn new(sa: &'t Outbound) -> Self {
-        let before = Totals::default();
-        Self { sa, packets: 0, bytes: 0, before, expired: false, next: 0, reserved: 0 }
+    fn of(sa: &'t Outbound, packets: &[Packet]) -> Self {
+        let bytes = packets.iter().map(|packet| packet.frame.len() as u64).sum();
+        let (packets, before) = (packets.len() as u64, Totals::default());
+        Self { sa, packets, bytes, before, expired: false, next: 0, reserved: 0 }
     }
 
     /// The next number, or why there is none.
+    #[inline]
     fn take(&mut self, len: usize) -> Result<u64, DropReason> {
         let most = self.sa.lifetime.hard_bytes;
         let full = most != 0 && self.before.bytes >= most;

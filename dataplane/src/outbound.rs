@@ -1,26 +1,46 @@
 //! Outbound (RFC 4301 §5.1): from the plaintext side, or from our own kernel, into tunnels.
-use crate::packet::{Origin, Plain};
+use crate::packet::{Origin, Plain, Summary};
 use crate::seal::{self, Batch};
-use crate::turn::Turn;
+use crate::turn::{BATCH, Turn};
 use crate::{handoff, link, martian, policy};
-use sadb::{Counter, DropReason};
+use arrayvec::ArrayVec;
+use sadb::{Counter, DropReason, Verdict};
 use wire::checksum;
 use xsk::Frame;
 
-/// A batch from a neighbour on the plaintext side.
+/// What becomes of a frame from inside.
+enum Fate {
+    /// What policy says about it; `None`: no entry covers it.
+    Policy(Option<Verdict>),
+    /// For the gateway itself.
+    Kernel,
+    Drop(DropReason),
+}
+
+/// A batch from a neighbour on the plaintext side. All frames are looked at before the first is sent on, so that what
+/// that one needs from memory can come while others are looked at.
 pub(crate) fn from_inside(turn: &mut Turn<'_>, port: usize, arrived: &mut Vec<Frame>) {
-    let mut ready = Batch::new();
-    for frame in arrived.drain(..) {
-        if let Some(plain) = inside(turn, port, frame) {
-            policy::apply(turn, plain, &mut ready);
+    let mut headers = core::mem::take(&mut turn.desk.headers);
+    let looks = arrived.iter_mut().zip(&mut headers);
+    let fates = looks.map(|(frame, ip)| inside(turn, port, frame, ip));
+    let fates: ArrayVec<Fate, BATCH> = fates.collect();
+    let mut ready = Batch::default();
+    for ((frame, ip), fate) in arrived.drain(..).zip(&headers).zip(fates) {
+        match fate {
+            Fate::Policy(verdict) => {
+                policy::act(turn, frame, ip, Origin::Inside { port }, verdict, &mut ready);
+            }
+            Fate::Kernel => turn.hand_to_kernel(frame),
+            Fate::Drop(why) => turn.drop(frame, why),
         }
     }
     seal::flush(turn, &mut ready);
+    turn.desk.headers = headers;
 }
 
 /// A batch from the gateway's own kernel.
 pub(crate) fn from_kernel(turn: &mut Turn<'_>, arrived: &mut Vec<Frame>) {
-    let mut ready = Batch::new();
+    let mut ready = Batch::default();
     for frame in arrived.drain(..) {
         turn.count(Counter::FromKernel);
         if let Some((frame, ip)) = link::bare(turn, frame) {
@@ -32,7 +52,7 @@ pub(crate) fn from_kernel(turn: &mut Turn<'_>, arrived: &mut Vec<Frame>) {
 
 /// What other workers gave us.
 pub(crate) fn from_others(turn: &mut Turn<'_>) -> usize {
-    let mut ready = Batch::new();
+    let mut ready = Batch::default();
     let taken = handoff::collect(turn, &mut ready);
     seal::flush(turn, &mut ready);
     taken
@@ -41,7 +61,7 @@ pub(crate) fn from_others(turn: &mut Turn<'_>) -> usize {
 /// What came out of one tunnel for another, and errors of ours. Errors about those come in a second round; there
 /// is no third, since errors cause none.
 pub(crate) fn in_transit(turn: &mut Turn<'_>) {
-    let mut ready = Batch::new();
+    let mut ready = Batch::default();
     for _ in 0..2 {
         let mut transit = core::mem::take(&mut turn.desk.transit);
         for plain in transit.drain(..) {
@@ -53,25 +73,31 @@ pub(crate) fn in_transit(turn: &mut Turn<'_>) {
     seal::flush(turn, &mut ready);
 }
 
-/// Up to the point where policy is asked; what is for the gateway itself goes to the kernel.
-fn inside(turn: &mut Turn<'_>, port: usize, frame: Frame) -> Option<Plain> {
-    let (mut frame, ip) = link::arrive(turn, frame)?;
-    complete(turn, port, &mut frame);
+/// Up to the point where policy has decided.
+#[inline]
+fn inside(turn: &mut Turn<'_>, port: usize, frame: &mut Frame, ip: &mut Summary) -> Fate {
+    if let Err(why) = link::arrive(frame, ip) {
+        return Fate::Drop(why);
+    }
+    complete(turn, port, frame, ip);
     if turn.tables.locals.contains(ip.destination) {
-        turn.hand_to_kernel(frame);
-        return None;
+        return Fate::Kernel;
     }
     if martian::address(ip.destination) || turn.tables.locals.is_broadcast(ip.destination) {
-        turn.drop(frame, DropReason::Martian);
-        return None;
+        return Fate::Drop(DropReason::Martian);
     }
-    Some(Plain { frame, ip, origin: Origin::Inside { port } })
+    Fate::Policy(turn.tables.spd.lookup(&ip.leaving()))
 }
 
 /// A virtual neighbour leaves checksums to hardware that this packet will never meet.
-fn complete(turn: &mut Turn<'_>, port: usize, frame: &mut Frame) {
+#[inline]
+fn complete(turn: &mut Turn<'_>, port: usize, frame: &mut Frame, ip: &Summary) {
     let wanted = turn.tables.interfaces.get(port).is_some_and(|info| info.complete_checksums);
-    if wanted && checksum::complete(frame) {
+    if !wanted || ip.fragment.is_some() {
+        return;
+    }
+    let upper = frame.get_mut(ip.header_len..).unwrap_or_default();
+    if checksum::complete_upper(upper, ip.source, ip.destination, ip.protocol) {
         turn.count(Counter::ChecksumsCompleted);
     }
 }

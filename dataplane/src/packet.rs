@@ -1,8 +1,9 @@
 //! A packet on its walk: the frame that holds it, and what its headers said when they were checked.
 use crate::spd::Flow;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 use sadb::DropReason;
 use wire::iana::IpProtocol;
+use wire::ipv4::Ipv4;
 use wire::{Malformed, ip};
 use xsk::Frame;
 
@@ -59,38 +60,77 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Of no packet.
+    pub(crate) const BLANK: Self = Self {
+        source: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        destination: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        protocol: IpProtocol(0),
+        tos: 0,
+        ttl: 0,
+        dont_fragment: false,
+        header_len: 0,
+        total_len: 0,
+        ports: None,
+        fragment: None,
+        flow_label: 0,
+    };
+
     /// Checks an IP packet; octets behind it are link padding.
     ///
     /// # Errors
     /// The drop reason that names the fault.
     pub fn of(octets: &[u8]) -> Result<Self, DropReason> {
-        let packet = ip::Packet::parse(octets).map_err(reason)?;
-        Ok(Self {
-            source: packet.src(),
-            destination: packet.dst(),
-            protocol: packet.protocol(),
-            tos: packet.tos(),
-            ttl: packet.ttl(),
-            dont_fragment: packet.dont_fragment(),
-            header_len: packet.header_len(),
-            total_len: packet.total_len(),
-            ports: packet.ports(),
-            fragment: packet.fragment(),
-            flow_label: packet.flow_label(),
-        })
+        let mut summary = Self::BLANK;
+        summary.read(octets)?;
+        Ok(summary)
+    }
+
+    /// [`Summary::of`] in the place where the summary will stay: on the walk it is never moved, since that would wait
+    /// for every field to be written.
+    #[inline(always)]
+    pub(crate) fn read(&mut self, octets: &[u8]) -> Result<(), DropReason> {
+        match octets.first() {
+            Some(0x40..0x50) => self.note(&Ipv4::parse(octets).map_err(reason)?.into()),
+            _ => self.read_six(octets)?,
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn read_six(&mut self, octets: &[u8]) -> Result<(), DropReason> {
+        self.note(&ip::Packet::parse(octets).map_err(reason)?);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn note(&mut self, packet: &ip::Packet<'_>) {
+        self.source = packet.src();
+        self.destination = packet.dst();
+        self.protocol = packet.protocol();
+        self.tos = packet.tos();
+        self.ttl = packet.ttl();
+        self.dont_fragment = packet.dont_fragment();
+        self.header_len = packet.header_len();
+        self.total_len = packet.total_len();
+        self.ports = packet.ports();
+        self.fragment = packet.fragment();
+        self.flow_label = packet.flow_label();
     }
 
     /// Whether it is IPv4.
+    #[inline]
     pub fn is_v4(&self) -> bool {
         self.source.is_ipv4()
     }
 
     /// Whether it is a fragment that does not show the upper layer's header.
+    #[inline]
     pub fn is_later_fragment(&self) -> bool {
         self.fragment.is_some_and(|fragment| fragment.offset != 0)
     }
 
     /// As policy sees what leaves: the source is on our side.
+    #[inline(always)]
     pub fn leaving(&self) -> Flow {
         Flow {
             local: self.source,
@@ -101,6 +141,7 @@ impl Summary {
     }
 
     /// As policy sees what arrives: the source is on the peer's side.
+    #[inline(always)]
     pub fn arriving(&self) -> Flow {
         Flow {
             local: self.destination,

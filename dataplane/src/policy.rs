@@ -1,31 +1,46 @@
 //! What policy says about a packet that leaves (RFC 4301 §5.1), up to the SA that will carry it.
-use crate::forward::{self, Via};
+use crate::forward;
 use crate::notice::Notice;
-use crate::packet::{Plain, Summary};
+use crate::outer::Marks;
+use crate::packet::{Origin, Plain, Summary};
 use crate::sa::Outbound;
-use crate::seal::{self, Batch, Ready};
+use crate::seal::{self, Batch, Packet};
 use crate::turn::Turn;
 use crate::{fragment, handoff, icmp};
 use sadb::{Counter, DropReason, Verdict};
 use wire::iana::IpProtocol;
+use xsk::Frame;
+
+/// Asks policy about one packet, and does what it says.
+pub(crate) fn apply<'t>(turn: &mut Turn<'t>, plain: Plain, ready: &mut Batch<'t>) {
+    let Plain { frame, ip, origin } = plain;
+    let verdict = turn.tables.spd.lookup(&ip.leaving());
+    act(turn, frame, &ip, origin, verdict, ready);
+}
 
 /// Protect, bypass or discard; what no entry covers is discarded (RFC 4301 §4.4.1).
-pub(crate) fn apply<'t>(turn: &mut Turn<'t>, plain: Plain, ready: &mut Batch<'t>) {
-    let flow = plain.ip.leaving();
-    match turn.tables.spd.lookup(&flow) {
-        Some(Verdict::Protect { tunnel }) => protect(turn, plain, tunnel, ready),
-        // A later fragment shows no ports: it may be of a flow that must not go in the clear (RFC 4301 §7).
-        Some(Verdict::Bypass)
-            if plain.ip.is_later_fragment() && turn.tables.spd.hangs_on_ports(&flow) =>
-        {
-            turn.drop(plain.frame, DropReason::InnerFragment);
-        }
-        Some(Verdict::Bypass) => bypass(turn, plain),
-        Some(Verdict::Discard) | None => turn.drop(plain.frame, DropReason::PolicyDiscard),
+#[inline]
+pub(crate) fn act<'t>(
+    turn: &mut Turn<'t>,
+    frame: Frame,
+    ip: &Summary,
+    origin: Origin,
+    verdict: Option<Verdict>,
+    ready: &mut Batch<'t>,
+) {
+    match verdict {
+        Some(Verdict::Protect { tunnel }) => protect(turn, frame, ip, origin, tunnel, ready),
+        Some(Verdict::Bypass) => bypass(turn, Plain { frame, ip: *ip, origin }),
+        Some(Verdict::Discard) | None => turn.drop(frame, DropReason::PolicyDiscard),
     }
 }
 
+#[inline(never)]
 fn bypass(turn: &mut Turn<'_>, plain: Plain) {
+    // A later fragment shows no ports: it may be of a flow that must not go in the clear (RFC 4301 §7).
+    if plain.ip.is_later_fragment() && turn.tables.spd.hangs_on_ports(&plain.ip.leaving()) {
+        return turn.drop(plain.frame, DropReason::InnerFragment);
+    }
     turn.count(Counter::Bypassed);
     match forward::via(turn, plain.ip.destination) {
         Ok(via) => forward::clear(turn, plain, via),
@@ -33,61 +48,104 @@ fn bypass(turn: &mut Turn<'_>, plain: Plain) {
     }
 }
 
-fn protect<'t>(turn: &mut Turn<'t>, mut plain: Plain, tunnel: u32, ready: &mut Batch<'t>) {
+#[inline]
+fn protect<'t>(
+    turn: &mut Turn<'t>,
+    mut frame: Frame,
+    ip: &Summary,
+    origin: Origin,
+    tunnel: u32,
+    ready: &mut Batch<'t>,
+) {
     let sad = turn.sad;
     let Some(sa) = sad.outbound_of(tunnel) else {
-        acquire(turn, tunnel, &plain.ip);
-        return turn.drop(plain.frame, DropReason::NoOutboundSa);
+        acquire(turn, tunnel, ip);
+        return turn.drop(frame, DropReason::NoOutboundSa);
     };
-    if is_our_own(&plain.ip, sa) {
-        return turn.drop(plain.frame, DropReason::Nested);
+    if is_our_own(ip, sa) {
+        return turn.drop(frame, DropReason::Nested);
     }
-    if !forward::count_down(&mut plain) {
-        return icmp::time_exceeded(turn, plain);
+    if origin.is_forwarded() && !forward::count_down(&mut frame, ip) {
+        return icmp::time_exceeded(turn, Plain { frame, ip: *ip, origin });
     }
-    if let Some(plain) = handoff::to_owner(turn, plain, sa) {
-        fit(turn, plain, sa, ready);
+    match handoff::owner(turn, sa) {
+        Some(owner) => handoff::give(turn, frame, origin, sa.tunnel, owner),
+        None => fit(turn, frame, ip, origin, sa, ready),
     }
 }
 
 /// From another worker: policy and TTL are done with, but the SA may have changed on the way.
 pub(crate) fn resume<'t>(turn: &mut Turn<'t>, plain: Plain, tunnel: u32, ready: &mut Batch<'t>) {
+    let Plain { frame, ip, origin } = plain;
     let sad = turn.sad;
     match sad.outbound_of(tunnel) {
-        Some(sa) => fit(turn, plain, sa, ready),
-        None => turn.drop(plain.frame, DropReason::NoOutboundSa),
+        Some(sa) => fit(turn, frame, &ip, origin, sa, ready),
+        None => turn.drop(frame, DropReason::NoOutboundSa),
     }
 }
 
 /// The way to the peer, and the packet in pieces that fit it: fragments are made before encryption.
-fn fit<'t>(turn: &mut Turn<'t>, plain: Plain, sa: &'t Outbound, ready: &mut Batch<'t>) {
-    let via = match forward::via(turn, sa.remote) {
-        Ok(via) => via,
-        Err(why) => return turn.drop(plain.frame, why),
-    };
-    let most = sa.max_inner(usize::from(via.mtu));
-    if plain.ip.total_len <= most {
-        return push(turn, plain, sa, via, ready);
+#[inline]
+fn fit<'t>(
+    turn: &mut Turn<'t>,
+    frame: Frame,
+    ip: &Summary,
+    origin: Origin,
+    sa: &'t Outbound,
+    ready: &mut Batch<'t>,
+) {
+    match room(turn, sa, ready) {
+        Ok(most) if ip.total_len <= most => push(frame, ip, sa, ready),
+        Ok(most) => cut(turn, Plain { frame, ip: *ip, origin }, sa, most, ready),
+        Err(why) => turn.drop(frame, why),
     }
+}
+
+/// Makes room for a packet of this SA; says how large it may be.
+#[inline]
+fn room<'t>(
+    turn: &mut Turn<'t>,
+    sa: &'t Outbound,
+    ready: &mut Batch<'t>,
+) -> Result<usize, DropReason> {
+    if ready.is_full() {
+        seal::flush(turn, ready);
+    }
+    match ready.most(sa) {
+        Some(most) => Ok(most),
+        None => Ok(ready.begin(sa, forward::via(turn, sa.remote)?)),
+    }
+}
+
+#[cold]
+fn cut<'t>(
+    turn: &mut Turn<'t>,
+    plain: Plain,
+    sa: &'t Outbound,
+    most: usize,
+    ready: &mut Batch<'t>,
+) {
     if plain.ip.dont_fragment {
         return icmp::too_big(turn, plain, most);
     }
     let mut pieces = fragment::Pieces::new(plain, most);
-    while let Some(piece) = pieces.next(turn) {
-        push(turn, piece, sa, via, ready);
+    while let Some(Plain { frame, ip, .. }) = pieces.next(turn) {
+        match room(turn, sa, ready) {
+            Ok(_) => push(frame, &ip, sa, ready),
+            Err(why) => turn.drop(frame, why),
+        }
     }
     pieces.finish(turn);
 }
 
-fn push<'t>(turn: &mut Turn<'t>, plain: Plain, sa: &'t Outbound, via: Via, ready: &mut Batch<'t>) {
-    if ready.is_full() {
-        seal::flush(turn, ready);
-    }
-    let Plain { frame, ip, .. } = plain;
-    ready.push(Ready { frame, ip, sa, via, sequence: 0, group: 0 });
+#[inline]
+fn push(frame: Frame, ip: &Summary, sa: &Outbound, ready: &mut Batch<'_>) {
+    let marks = Marks::new(ip, sa.dscp, sa.ecn, sa.dont_fragment);
+    ready.push(Packet { frame, marks, v4: ip.is_v4(), refused: None, sequence: 0 });
 }
 
 /// An SA's own output on its way into the SA: a route leads the tunnel into itself.
+#[inline]
 fn is_our_own(ip: &Summary, sa: &Outbound) -> bool {
     (ip.source, ip.destination) == (sa.local, sa.remote)
         && (ip.protocol == IpProtocol::ESP

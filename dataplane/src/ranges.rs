@@ -34,6 +34,7 @@ pub(crate) enum Number {
     V6(u128),
 }
 impl From<IpAddr> for Number {
+    #[inline]
     fn from(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(v4) => Self::V4(v4.to_bits()),
@@ -55,6 +56,7 @@ impl<A: Address, T: Clone> Ranges<A, T> {
         Self { starts: vec![A::LOWEST], values: vec![value] }
     }
 
+    #[inline]
     pub fn lookup(&self, address: A) -> Option<&T> {
         let after = self.starts.partition_point(|&start| start <= address);
         self.values.get(after.checked_sub(1)?)

@@ -7,6 +7,7 @@ use crypto::{OpenKey, SealKey};
 use sadb::sa::{DontFragment, Dscp, Lifetime};
 use sadb::{Encap, Sa, SequenceHandle, Totals, WindowHandle};
 use std::sync::Arc;
+use wire::esp::TRAILER;
 
 /// Sizes of a suite, small enough to keep at hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,25 @@ pub struct Sizes {
 impl From<crypto::Suite> for Sizes {
     fn from(suite: crypto::Suite) -> Self {
         Self { iv: suite.iv_len(), icv: suite.icv_len(), block: suite.block() }
+    }
+}
+
+impl Sizes {
+    /// Octets of padding behind `payload` octets (RFC 4303 §2.4). Blocks are powers of two.
+    #[inline]
+    pub fn pad_len(self, payload: usize) -> usize {
+        (payload + TRAILER).wrapping_neg() & self.mask()
+    }
+
+    /// What is left over of `len` octets when they are cut into blocks.
+    #[inline]
+    pub fn ragged(self, len: usize) -> usize {
+        len & self.mask()
+    }
+
+    #[inline]
+    fn mask(self) -> usize {
+        self.block.max(4) - 1 // ciphers without blocks align to 32 bits
     }
 }
 

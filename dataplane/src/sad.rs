@@ -298,16 +298,19 @@ pub struct Pinned<'s> {
 
 impl Pinned<'_> {
     /// The SA that this SPI names. Ours carry their slot: one load, one compare.
+    #[inline]
     pub fn inbound(&self, spi: u32) -> Option<&Inbound> {
         let named = slot_of(spi).and_then(|slot| self.opens(slot, spi));
         named.or_else(|| self.opens(*self.fixed.slots.get(&spi)?, spi))
     }
 
+    #[inline]
     fn opens(&self, slot: u32, spi: u32) -> Option<&Inbound> {
         self.sad.inbound.get(&self.guard, slot as usize).filter(|sa| sa.spi == spi)
     }
 
     /// The SA by which this tunnel sends now.
+    #[inline]
     pub fn outbound_of(&self, tunnel: u32) -> Option<&Outbound> {
         let current = self.sad.current.get(tunnel as usize)?.load(Ordering::Acquire);
         self.sad.outbound.get(&self.guard, current.checked_sub(1)? as usize)

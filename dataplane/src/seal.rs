@@ -2,7 +2,6 @@
 use crate::forward::{self, Via};
 use crate::number;
 use crate::outer::Marks;
-use crate::packet::Summary;
 use crate::sa::Outbound;
 use crate::stage::{self, Stage};
 use crate::turn::{BATCH, Turn};
@@ -12,85 +11,184 @@ use wire::esp;
 use wire::iana::IpProtocol;
 use xsk::Frame;
 
-/// A packet whose SA and way are known.
-pub(crate) struct Ready<'t> {
-    pub frame: Frame,
-    pub ip: Summary,
-    pub sa: &'t Outbound,
-    pub via: Via,
-    /// Its number, once it has one.
-    pub sequence: u64,
-    /// Which of the batch's SAs.
-    pub group: u8,
+/// Packets on their way into tunnels. They keep their places until all leave: nothing is moved in between.
+#[derive(Default)]
+pub(crate) struct Batch<'t> {
+    runs: ArrayVec<Run<'t>, BATCH>,
+    packets: ArrayVec<Packet, BATCH>,
 }
 
-pub(crate) type Batch<'t> = ArrayVec<Ready<'t>, BATCH>;
+/// Packets of one SA that follow one another: what they have in common.
+pub(crate) struct Run<'t> {
+    pub sa: &'t Outbound,
+    via: Via,
+    /// The largest inner packet that fits the way.
+    most: usize,
+    count: usize,
+}
+
+/// One of them.
+pub(crate) struct Packet {
+    pub frame: Frame,
+    pub marks: Marks,
+    pub v4: bool,
+    /// Why it does not leave.
+    pub refused: Option<DropReason>,
+    /// Its number, once it has one.
+    pub sequence: u64,
+}
+
+impl<'t> Batch<'t> {
+    pub fn is_full(&self) -> bool {
+        self.packets.is_full()
+    }
+
+    /// The largest packet that fits, if the packet before was one of this SA: they tend to come together, and then
+    /// go the same way.
+    #[inline]
+    pub fn most(&self, sa: &Outbound) -> Option<usize> {
+        self.runs.last().filter(|run| core::ptr::eq(run.sa, sa)).map(|run| run.most)
+    }
+
+    /// The next packets are of this SA and go this way. There must be room for one.
+    #[inline]
+    pub fn begin(&mut self, sa: &'t Outbound, via: Via) -> usize {
+        let most = sa.max_inner(usize::from(via.mtu));
+        if self.runs.last().is_some_and(|run| run.count == 0) {
+            self.runs.pop(); // what it was for was too big
+        }
+        self.runs.push(Run { sa, via, most, count: 0 });
+        most
+    }
+
+    /// Adds a packet of the SA that was begun.
+    #[inline]
+    pub fn push(&mut self, packet: Packet) {
+        if let Some(run) = self.runs.last_mut() {
+            run.count += 1;
+            self.packets.push(packet);
+        }
+    }
+
+    /// Every run with its packets.
+    pub fn runs_mut(&mut self) -> impl Iterator<Item = (&Run<'t>, &mut [Packet])> {
+        let mut rest = self.packets.as_mut_slice();
+        self.runs.iter().map_while(move |run| {
+            let (packets, others) = core::mem::take(&mut rest).split_at_mut_checked(run.count)?;
+            rest = others;
+            Some((run, packets))
+        })
+    }
+}
 
 /// Sends a batch into its tunnels. The batch is empty afterwards.
 pub(crate) fn flush<'t>(turn: &mut Turn<'t>, batch: &mut Batch<'t>) {
     stage::mark(Stage::Classify);
-    if batch.is_empty() {
+    if batch.packets.is_empty() {
         return;
     }
     number::number(turn, batch);
     stage::mark(Stage::Number);
-    encapsulate(turn, batch);
+    for (run, packets) in batch.runs_mut() {
+        encapsulate(run.sa, packets);
+    }
     stage::mark(Stage::Encapsulate);
     seal(batch);
     stage::mark(Stage::Seal);
-    for ready in batch.drain(..) {
-        leave(turn, ready);
+    for (run, packets) in batch.runs_mut() {
+        finish(turn, run, packets);
     }
+    leave(turn, batch);
     stage::mark(Stage::Forward);
 }
 
 /// Headers into the headroom, trailer behind; no octet of the packet moves.
-fn encapsulate(turn: &mut Turn<'_>, batch: &mut Batch<'_>) {
-    let mut at = 0;
-    while let Some(ready) = batch.get_mut(at) {
-        match wrap(ready) {
-            Some(()) => at += 1,
-            None => {
-                let ready = batch.remove(at);
-                turn.drop(ready.frame, DropReason::NoRoom);
-            }
+fn encapsulate(sa: &Outbound, packets: &mut [Packet]) {
+    for packet in packets.iter_mut().filter(|packet| packet.refused.is_none()) {
+        if wrap(sa, packet).is_none() {
+            packet.refused = Some(DropReason::NoRoom);
         }
     }
 }
 
-fn wrap(ready: &mut Ready<'_>) -> Option<()> {
-    let Ready { frame, ip, sa, sequence, .. } = ready;
-    let next_header = if ip.is_v4() { IpProtocol::IPV4 } else { IpProtocol::IPV6 };
+#[inline]
+fn wrap(sa: &Outbound, packet: &mut Packet) -> Option<()> {
+    let Packet { frame, marks, v4, sequence, .. } = packet;
+    let next_header = if *v4 { IpProtocol::IPV4 } else { IpProtocol::IPV6 };
     let sizes = sa.sizes;
-    let trailer = esp::pad_len(frame.len(), sizes.block) + esp::TRAILER;
-    let tail = frame.extend(trailer + sizes.icv).ok()?;
-    esp::emit_trailer(tail.get_mut(..trailer)?, next_header).ok()?;
-    frame.push(esp::HEADER + sizes.iv).ok()?;
-    let header = esp::Header { spi: sa.spi, sequence: *sequence as u32 };
-    *frame.first_chunk_mut()? = header.emit();
-    let esp_len = frame.len();
-    let marks = Marks::new(ip, sa.dscp, sa.ecn, sa.dont_fragment);
-    sa.outer.write(frame.push(sa.outer.len()).ok()?, esp_len, marks, *sequence)
+    let pad = sizes.pad_len(frame.len());
+    let tail = frame.extend(pad + esp::TRAILER + sizes.icv).ok()?;
+    trail(tail, pad, next_header)?;
+    let esp_len = esp::HEADER + sizes.iv + frame.len();
+    let head = frame.push(sa.outer.len() + esp::HEADER + sizes.iv).ok()?;
+    let (outer, head) = head.split_at_mut_checked(sa.outer.len())?;
+    *head.first_chunk_mut()? = esp::Header { spi: sa.spi, sequence: *sequence as u32 }.emit();
+    sa.outer.write(outer, esp_len, *marks, *sequence)
+}
+
+/// Padding and trailer at the head of `tail`. The ICV comes behind them later, so a longer piece of the padding's
+/// ramp may be written, of a length that the compiler knows.
+#[inline]
+fn trail(tail: &mut [u8], pad: usize, next_header: IpProtocol) -> Option<()> {
+    const RAMP: [u8; 16] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16];
+    match tail.first_chunk_mut() {
+        Some(ramp) if pad <= RAMP.len() => *ramp = RAMP,
+        _ => return esp::emit_trailer(tail.get_mut(..pad + esp::TRAILER)?, next_header).ok(),
+    }
+    *tail.get_mut(pad..)?.first_chunk_mut()? = [pad as u8, next_header.0];
+    Some(())
 }
 
 fn seal(batch: &mut Batch<'_>) {
-    let jobs = batch.iter_mut().filter_map(|ready| {
-        let packet = ready.frame.get_mut(ready.sa.outer.len()..)?;
-        Some(crypto::Seal { key: &ready.sa.key, sequence: ready.sequence, packet })
-    });
-    crypto::seal(&mut jobs.collect::<ArrayVec<_, BATCH>>());
+    let mut jobs = ArrayVec::<_, BATCH>::new();
+    for (Run { sa, .. }, packets) in batch.runs_mut() {
+        for Packet { frame, sequence, .. } in packets.iter_mut().filter(|p| p.refused.is_none()) {
+            let Some(packet) = frame.get_mut(sa.outer.len()..) else { continue };
+            jobs.push(crypto::Seal { key: &sa.key, sequence: *sequence, packet });
+        }
+    }
+    crypto::seal(&mut jobs);
+}
+
+/// Up to the link header.
+fn finish(turn: &Turn<'_>, run: &Run<'_>, packets: &mut [Packet]) {
+    let link = forward::link(turn, &run.via);
+    for packet in packets.iter_mut().filter(|packet| packet.refused.is_none()) {
+        let done = close(run.sa, &mut packet.frame).and_then(|()| match link {
+            Some(link) => link.cover(&mut packet.frame, run.sa.outer.is_v4()),
+            None => Ok(()),
+        });
+        packet.refused = done.err();
+    }
 }
 
 /// A packet that could not be sealed is all zeros behind its outer header, and stays.
-fn leave(turn: &mut Turn<'_>, ready: Ready<'_>) {
-    let Ready { mut frame, sa, via, .. } = ready;
+#[inline]
+fn close(sa: &Outbound, frame: &mut Frame) -> Result<(), DropReason> {
     let spi = frame.get(sa.outer.len()..).and_then(|esp| esp.first_chunk());
     if spi != Some(&sa.spi.to_be_bytes()) {
-        return turn.drop(frame, DropReason::SequenceExhausted);
+        return Err(DropReason::SequenceExhausted);
     }
-    if sa.outer.wants_checksum() && sa.outer.checksum(&mut frame).is_none() {
-        return turn.drop(frame, DropReason::NoRoom);
+    if sa.outer.wants_checksum() && sa.outer.checksum(frame).is_none() {
+        return Err(DropReason::NoRoom);
     }
-    turn.count(Counter::Sealed);
-    forward::send(turn, frame, via, sa.outer.is_v4());
+    Ok(())
+}
+
+fn leave(turn: &mut Turn<'_>, batch: &mut Batch<'_>) {
+    let mut packets = batch.packets.drain(..);
+    for Run { sa, via, count, .. } in batch.runs.drain(..) {
+        let link = forward::link(turn, &via).is_some();
+        for Packet { frame, refused, .. } in packets.by_ref().take(count) {
+            if let Some(why) = refused {
+                turn.drop(frame, why);
+                continue;
+            }
+            turn.count(Counter::Sealed);
+            match link {
+                true => turn.enqueue(via.interface, frame, DropReason::TxFull),
+                false => forward::send(turn, frame, via, sa.outer.is_v4()),
+            }
+        }
+    }
 }

@@ -22,6 +22,8 @@ pub struct Flow {
     pub ports: Option<(u16, u16)>,
 }
 
+type Ports = Option<(u16, u16)>;
+
 /// What an SA's selectors say about an inner packet (RFC 4301 §5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
@@ -54,11 +56,13 @@ impl<A: Address> Entry<A> {
         Self { local, remote, protocol, local_port, remote_port, verdict: policy.verdict }
     }
 
+    #[inline]
     fn covers(&self, local: A, remote: A, protocol: u8) -> bool {
         within(local, self.local) && within(remote, self.remote) && within(protocol, self.protocol)
     }
 
-    fn ports(&self, ports: Option<(u16, u16)>) -> bool {
+    #[inline]
+    fn ports(&self, ports: Ports) -> bool {
         self.local_port.matches(ports.map(|(local, _)| local))
             && self.remote_port.matches(ports.map(|(_, remote)| remote))
     }
@@ -78,6 +82,7 @@ impl<A: Address> Entry<A> {
     }
 }
 
+#[inline]
 fn within<T: PartialOrd>(value: T, (first, last): (T, T)) -> bool {
     first <= value && value <= last
 }
@@ -101,10 +106,8 @@ impl<A: Address> Family<A> {
         Self { entries, index, lists, tunnels }
     }
 
-    fn lookup(&self, local: A, remote: A, flow: &Flow) -> Option<Verdict> {
-        let fits = |entry: &&Entry<A>| {
-            entry.covers(local, remote, flow.protocol) && entry.ports(flow.ports)
-        };
+    fn lookup(&self, local: A, remote: A, protocol: u8, ports: Ports) -> Option<Verdict> {
+        let fits = |entry: &&Entry<A>| entry.covers(local, remote, protocol) && entry.ports(ports);
         let found = match &self.index {
             None => self.entries.iter().find(fits),
             Some(index) => self.candidates(index, remote).find(fits),
@@ -112,6 +115,7 @@ impl<A: Address> Family<A> {
         found.map(|entry| entry.verdict)
     }
 
+    #[inline]
     fn candidates(
         &self,
         index: &Ranges<A, (u32, u32)>,
@@ -233,10 +237,16 @@ impl Spd {
     }
 
     /// The verdict of the first entry that matches.
+    #[inline(always)] // so that no `Flow` is ever written to memory to be read back at once
     pub fn lookup(&self, flow: &Flow) -> Option<Verdict> {
-        match (flow.local.into(), flow.remote.into()) {
-            (Number::V4(local), Number::V4(remote)) => self.v4.lookup(local, remote, flow),
-            (Number::V6(local), Number::V6(remote)) => self.v6.lookup(local, remote, flow),
+        let &Flow { local, remote, protocol, ports } = flow;
+        match (local.into(), remote.into()) {
+            (Number::V4(local), Number::V4(remote)) => {
+                self.v4.lookup(local, remote, protocol, ports)
+            }
+            (Number::V6(local), Number::V6(remote)) => {
+                self.v6.lookup(local, remote, protocol, ports)
+            }
             _ => None,
         }
     }

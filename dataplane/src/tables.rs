@@ -2,6 +2,7 @@
 use crate::fib::{Fib, Mac};
 use crate::handoff::Inbox;
 use crate::notice::Notice;
+use crate::ranges::Number;
 use crate::sad::Sad;
 use crate::spd::Spd;
 use arc_swap::ArcSwap;
@@ -9,7 +10,6 @@ use core::net::IpAddr;
 use core::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_queue::ArrayQueue;
 use sadb::{Name, Region, Role, Setup};
-use std::collections::HashSet;
 use wire::ethernet::VlanTag;
 
 /// Notices that may wait for the keeper.
@@ -173,8 +173,8 @@ impl InterfaceInfo {
 /// The gateway's own addresses, on any link.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LocalAddresses {
-    unicast: HashSet<IpAddr>,
-    broadcast: HashSet<IpAddr>,
+    unicast: Addresses,
+    broadcast: Addresses,
 }
 
 impl LocalAddresses {
@@ -187,17 +187,58 @@ impl LocalAddresses {
     }
 
     /// Whether this is the gateway itself.
+    #[inline]
     pub fn contains(&self, address: IpAddr) -> bool {
-        self.unicast.contains(&address)
+        self.unicast.contains(address)
     }
 
     /// Whether this is the broadcast address of one of the gateway's networks.
+    #[inline]
     pub fn is_broadcast(&self, address: IpAddr) -> bool {
-        self.broadcast.contains(&address)
+        self.broadcast.contains(address)
     }
 
     /// The unicast addresses, in no order.
     pub fn iter(&self) -> impl Iterator<Item = IpAddr> + '_ {
-        self.unicast.iter().copied()
+        self.unicast.iter()
+    }
+}
+
+/// A few addresses, sorted: every packet asks, and they are too few for a hash to pay.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Addresses {
+    v4: Vec<u32>,
+    v6: Vec<u128>,
+}
+
+impl Addresses {
+    #[inline]
+    fn contains(&self, address: IpAddr) -> bool {
+        match address.into() {
+            Number::V4(number) => self.v4.binary_search(&number).is_ok(),
+            Number::V6(number) => self.v6.binary_search(&number).is_ok(),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        let v4 = self.v4.iter().map(|&number| IpAddr::V4(number.into()));
+        v4.chain(self.v6.iter().map(|&number| IpAddr::V6(number.into())))
+    }
+}
+
+impl FromIterator<IpAddr> for Addresses {
+    fn from_iter<I: IntoIterator<Item = IpAddr>>(addresses: I) -> Self {
+        let mut all = Self::default();
+        for address in addresses {
+            match address.into() {
+                Number::V4(number) => all.v4.push(number),
+                Number::V6(number) => all.v6.push(number),
+            }
+        }
+        all.v4.sort_unstable();
+        all.v4.dedup();
+        all.v6.sort_unstable();
+        all.v6.dedup();
+        all
     }
 }

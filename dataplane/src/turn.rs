@@ -27,6 +27,8 @@ pub(crate) struct Desk {
     pub queues: Vec<Vec<Frame>>,
     /// The port that leads to the kernel.
     pub kernel: Option<usize>,
+    /// What the headers of a batch say, by place in the batch.
+    pub headers: Box<[Summary]>,
     /// Out of a tunnel, or of our making, and on the way into a tunnel.
     pub transit: Vec<Plain>,
     pub hops: Hops,
@@ -57,6 +59,7 @@ pub(crate) struct Facts<'a> {
 
 impl Turn<'_> {
     /// The one place where a frame ends: it is counted, and goes back to the pool.
+    #[inline]
     pub fn drop(&mut self, frame: Frame, why: DropReason) {
         self.desk.counters.count(why);
         self.desk.pool.put(frame);
@@ -64,6 +67,12 @@ impl Turn<'_> {
 
     /// Ends a frame and tells the keeper, at most once a second for each reason.
     pub fn refuse(&mut self, frame: Frame, why: DropReason, facts: Facts<'_>) {
+        self.audit(why, facts);
+        self.drop(frame, why);
+    }
+
+    /// Tells the keeper why a frame will end, at most once a second for each reason.
+    pub fn audit(&mut self, why: DropReason, facts: Facts<'_>) {
         if let Some(count) = self.desk.limits.audit(why, self.now) {
             self.shared.tell(Notice::Audit {
                 reason: why,
@@ -75,14 +84,15 @@ impl Turn<'_> {
                 count,
             });
         }
-        self.drop(frame, why);
     }
 
+    #[inline]
     pub fn count(&mut self, what: Counter) {
         self.desk.counters.add(what, 1);
     }
 
     /// Into a port's queue, or `full` when it has grown too long.
+    #[inline]
     pub fn enqueue(&mut self, port: usize, frame: Frame, full: DropReason) {
         match self.desk.queues.get_mut(port).filter(|queue| queue.len() < QUEUE) {
             Some(queue) => queue.push(frame),

@@ -2,6 +2,7 @@
 use crate::hops::Hops;
 use crate::limits::Limits;
 use crate::neighbours::{self, Waiting};
+use crate::packet::Summary;
 use crate::reassembly::Reassembly;
 use crate::stage::{self, Stage};
 use crate::tables::Shared;
@@ -78,6 +79,7 @@ impl Worker {
             counters: shared.region.worker(index).ok_or(NoPlace(index))?,
             queues: ports.iter().map(|_| Vec::with_capacity(BATCH)).collect(),
             kernel: ports.iter().position(|(role, _)| *role == PortRole::Kernel),
+            headers: vec![Summary::BLANK; BATCH].into(),
             transit: Vec::with_capacity(BATCH),
             hops: Hops::new(),
             waiting: Waiting::new(),

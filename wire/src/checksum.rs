@@ -98,45 +98,41 @@ pub const fn update_u32(checksum: u16, old: u32, new: u32) -> u16 {
 /// that state and has been rewritten. A packet whose *right* checksum happens to equal that sum is rewritten
 /// to the same value, so a false match does no harm. Fragments and anything malformed are left alone.
 pub fn complete(packet: &mut [u8]) -> bool {
-    let Some(partial) = Partial::detect(packet) else { return false };
-    let Some(field) = packet.get_mut(partial.at..).and_then(|rest| rest.first_chunk_mut::<2>())
-    else {
-        return false;
+    let whole = ip::Packet::parse(packet).ok().filter(|packet| packet.fragment().is_none());
+    let Some(whole) = whole else { return false };
+    let (src, dst, protocol) = (whole.src(), whole.dst(), whole.protocol());
+    let upper = whole.header_len()..whole.total_len();
+    packet.get_mut(upper).is_some_and(|upper| complete_upper(upper, src, dst, protocol))
+}
+
+/// [`complete`] for a packet whose headers were read before: `upper` is all that follows them, and the packet is no
+/// fragment.
+#[inline]
+pub fn complete_upper(upper: &mut [u8], src: IpAddr, dst: IpAddr, protocol: IpProtocol) -> bool {
+    let (field_at, least) = match protocol {
+        IpProtocol::TCP => (16, 20),
+        IpProtocol::UDP => (6, 8),
+        _ => return false,
     };
-    *field = partial.checksum.to_be_bytes();
-    true
-}
-
-/// Where an unfinished checksum stands and what belongs there.
-struct Partial {
-    at: usize,
-    checksum: u16,
-}
-
-impl Partial {
-    fn detect(octets: &[u8]) -> Option<Self> {
-        let packet = ip::Packet::parse(octets).ok().filter(|packet| packet.fragment().is_none())?;
-        let (field_at, least) = match packet.protocol() {
-            IpProtocol::TCP => (16, 20),
-            IpProtocol::UDP => (6, 8),
-            _ => return None,
-        };
-        let upper = packet.upper();
-        let length = u32::try_from(upper.len()).ok().filter(|length| *length >= least)?;
-        let field = upper.get(field_at..).and_then(|rest| rest.first_chunk::<2>())?;
-        let field = u16::from_be_bytes(*field);
-        let pseudo = pseudo(packet.src(), packet.dst(), packet.protocol(), length);
-        // UDP's zero means "no checksum" (RFC 768), not "not finished".
-        if field != pseudo || (field == 0 && packet.protocol() == IpProtocol::UDP) {
-            return None;
-        }
-        // The field holds the pseudo-header's sum already, so summing the upper layer covers both.
-        let checksum = match (packet.protocol(), checksum(upper)) {
-            (IpProtocol::UDP, 0) => 0xffff,
-            (_, checksum) => checksum,
-        };
-        Some(Self { at: packet.header_len() + field_at, checksum })
+    let length = u32::try_from(upper.len()).ok().filter(|length| *length >= least);
+    let field = upper.get(field_at..).and_then(|rest| rest.first_chunk::<2>());
+    let (Some(length), Some(field)) = (length, field) else { return false };
+    let field = u16::from_be_bytes(*field);
+    // UDP's zero means "no checksum" (RFC 768), not "not finished".
+    if field != pseudo(src, dst, protocol, length) || (field == 0 && protocol == IpProtocol::UDP) {
+        return false;
     }
+    finish(upper, field_at, protocol)
+}
+
+/// The field holds the pseudo-header's sum already, so summing the upper layer covers both.
+fn finish(upper: &mut [u8], field_at: usize, protocol: IpProtocol) -> bool {
+    let checksum = match (protocol, checksum(upper)) {
+        (IpProtocol::UDP, 0) => 0xffff,
+        (_, checksum) => checksum,
+    };
+    let field = upper.get_mut(field_at..).and_then(|rest| rest.first_chunk_mut::<2>());
+    field.map(|field| *field = checksum.to_be_bytes()).is_some()
 }
 
 #[cfg(test)]

@@ -36,6 +36,19 @@ pub struct Packet<'a> {
     fragment: Option<Fragment>,
 }
 
+impl<'a> From<Ipv4<'a>> for Packet<'a> {
+    #[inline]
+    fn from(packet: Ipv4<'a>) -> Self {
+        let fragment = packet.is_fragment().then(|| Fragment {
+            offset: packet.fragment_offset(),
+            more: packet.more_fragments(),
+            id: packet.id().into(),
+        });
+        let (protocol, upper) = (packet.protocol(), packet.payload());
+        Self { family: Family::V4(packet), protocol, upper, fragment }
+    }
+}
+
 impl<'a> Packet<'a> {
     /// Checks everything that [`Ipv4::parse`], or [`Ipv6::parse`] and [`ipv6::extensions`], check.
     ///
@@ -44,7 +57,7 @@ impl<'a> Packet<'a> {
     #[inline]
     pub fn parse(octets: &'a [u8]) -> Result<Self, Malformed> {
         match version(octets)? {
-            4 => Ipv4::parse(octets).map(Self::from_v4),
+            4 => Ipv4::parse(octets).map(Self::from),
             6 => Ipv6::parse(octets).and_then(Self::from_v6),
             other => Err(Malformed::BadVersion(other)),
         }
@@ -56,21 +69,10 @@ impl<'a> Packet<'a> {
     /// The [`Malformed`] that names the field.
     pub fn parse_quoted(octets: &'a [u8]) -> Result<Self, Malformed> {
         match version(octets)? {
-            4 => Ipv4::parse_quoted(octets).map(Self::from_v4),
+            4 => Ipv4::parse_quoted(octets).map(Self::from),
             6 => Ipv6::parse_quoted(octets).and_then(Self::from_v6),
             other => Err(Malformed::BadVersion(other)),
         }
-    }
-
-    #[inline]
-    fn from_v4(packet: Ipv4<'a>) -> Self {
-        let fragment = packet.is_fragment().then(|| Fragment {
-            offset: packet.fragment_offset(),
-            more: packet.more_fragments(),
-            id: packet.id().into(),
-        });
-        let (protocol, upper) = (packet.protocol(), packet.payload());
-        Self { family: Family::V4(packet), protocol, upper, fragment }
     }
 
     #[inline]
