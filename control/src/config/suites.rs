@@ -157,7 +157,7 @@ const fn legacy(id: EncryptionId, keys: KeyBits, why: &'static str) -> Cipher {
     Cipher { legacy: Some(why), ..block(id, keys) }
 }
 
-/// Every cipher that a file can name, the ones to choose first at the front.
+/// Every cipher that a file can name: AEADs, then those that hide nothing, then those with integrity beside them.
 pub static CIPHERS: [Cipher; 18] = [
     aead(EncryptionId::ENCR_AES_GCM_16, 4),
     aead(EncryptionId::ENCR_AES_GCM_12, 4),
@@ -167,9 +167,9 @@ pub static CIPHERS: [Cipher; 18] = [
     aead(EncryptionId::ENCR_AES_CCM_12, 3),
     aead(EncryptionId::ENCR_AES_CCM_8, 3),
     aead(EncryptionId::ENCR_NULL_AUTH_AES_GMAC, 4),
+    block(EncryptionId::ENCR_NULL, KeyBits::Fixed(0)),
     Cipher { mode: Mode::Counter, ..aead(EncryptionId::ENCR_AES_CTR, 4) },
     block(EncryptionId::ENCR_AES_CBC, KeyBits::Aes),
-    block(EncryptionId::ENCR_NULL, KeyBits::Fixed(0)),
     legacy(EncryptionId::ENCR_3DES, KeyBits::Fixed(192), SMALL_BLOCK),
     legacy(EncryptionId::ENCR_DES, KeyBits::Fixed(64), SMALL_KEY),
     legacy(EncryptionId::ENCR_CAST, KeyBits::Range(40, 128), SMALL_BLOCK),
@@ -424,15 +424,22 @@ impl JsonSchema for SuiteName {
             KeyBits::Aes => format!("{}_(128|192|256)", cipher.name()),
             KeyBits::Range(..) => format!("{}_[1-9][0-9]{{1,3}}", cipher.name()),
         };
-        let those = |aead: bool| {
-            let of = CIPHERS.iter().filter(|cipher| cipher.aead() == aead);
-            of.map(pattern).collect::<Vec<_>>().join("|")
+        let integrities = |cipher: &Cipher| {
+            let fit = INTEGRITIES.iter().filter(|integrity| integrity.fits(cipher));
+            fit.map(Integrity::name).collect::<Vec<_>>().join("|")
         };
-        let integrities = INTEGRITIES.iter().map(Integrity::name).collect::<Vec<_>>().join("|");
-        let (alone, joined) = (those(true), those(false));
+        // Ciphers that take the same integrity share one part of the pattern.
+        let parts =
+            CIPHERS.chunk_by(|one, next| integrities(one) == integrities(next)).map(|alike| {
+                let ciphers = alike.iter().map(pattern).collect::<Vec<_>>().join("|");
+                match alike.first().map(integrities).unwrap_or_default() {
+                    none if none.is_empty() => format!("({ciphers})(/(AUTH_)?NONE)?"),
+                    some => format!("({ciphers})/({some})"),
+                }
+            });
         schemars::json_schema!({
             "type": "string",
-            "pattern": format!("^(({alone})(/(AUTH_)?NONE)?|({joined})/({integrities}))$"),
+            "pattern": format!("^({})$", parts.collect::<Vec<_>>().join("|")),
             "examples": ["ENCR_AES_GCM_16_256", "ENCR_CHACHA20_POLY1305", "ENCR_AES_CBC_256/AUTH_HMAC_SHA2_256_128"]
         })
     }
