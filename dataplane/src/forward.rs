@@ -6,6 +6,7 @@ use crate::turn::Turn;
 use crate::{fragment, icmp, martian, neighbours};
 use core::net::IpAddr;
 use sadb::{DropReason, Role};
+use wire::ethernet::MAX_HEADER;
 use wire::iana::IpProtocol;
 use wire::{ipv4, ipv6};
 use xsk::Frame;
@@ -59,6 +60,24 @@ pub(crate) fn deliver(turn: &mut Turn<'_>, plain: Plain) {
         Ok(via) => clear(turn, plain, via),
         Err(why) => turn.drop(plain.frame, why),
     }
+}
+
+/// The usual case of [`deliver`] for what came out of a tunnel: to a known neighbour on the inside, and it fits. Then
+/// the link header is on and the port is named; else nothing has happened.
+#[inline]
+pub(crate) fn straight(turn: &mut Turn<'_>, frame: &mut Frame, ip: &Summary) -> Option<usize> {
+    let to = ip.destination;
+    let locals = &turn.tables.locals;
+    if locals.contains(to) || locals.is_broadcast(to) || martian::address(to) {
+        return None;
+    }
+    let via = via(turn, to).ok()?;
+    let link = link(turn, &via)?;
+    let fits = ip.total_len <= usize::from(via.mtu) && frame.headroom() >= MAX_HEADER;
+    if !fits || link.port.role == Role::Outside || !count_down(frame, ip) {
+        return None;
+    }
+    link.cover(frame, ip.is_v4()).ok().map(|()| via.interface)
 }
 
 /// For the gateway itself. Its own ESP inside a tunnel would be a tunnel in itself.

@@ -2,115 +2,147 @@
 use crate::open::{self, Batch};
 use crate::packet::{Origin, Plain, Summary};
 use crate::reassembly::Outcome;
-use crate::turn::{Facts, Turn};
+use crate::turn::{BATCH, Facts, Turn};
 use crate::{forward, link, lookup, martian};
+use arrayvec::ArrayVec;
 use sadb::{Counter, DropReason, Verdict};
+use wire::esp;
 use wire::iana::IpProtocol;
 use wire::natt::{self, Natt};
 use wire::udp::{self, Udp};
 use xsk::Frame;
 
-/// An ESP packet: the frame holds it from the ESP header to the ICV.
+/// An ESP packet's header, and how it came.
+#[derive(Clone, Copy)]
 pub(crate) struct Esp {
-    pub frame: Frame,
-    pub outer: Summary,
+    pub spi: u32,
+    /// The low 32 bits of the number.
+    pub sequence: u32,
     /// Source and destination port of the UDP datagram around it, if there was one.
     pub encap: Option<(u16, u16)>,
 }
 
 /// What a frame from outside turned out to be.
 enum Arrival {
+    /// The frame holds it from the ESP header to the ICV.
     Esp(Esp),
-    Keepalive(Frame),
+    Keepalive,
     /// For the gateway's own kernel whatever policy says: IKE protects itself.
-    Ike(Frame),
-    Plain(Plain),
-    Bad(Frame, DropReason),
+    Ike,
+    Plain,
+    /// A part of a packet for us.
+    Fragment,
+    Bad(DropReason),
 }
 
-/// A batch from the ciphertext side.
+/// A batch from the ciphertext side. All frames are looked at before the first goes on, so that the SAs they need can
+/// come from memory meanwhile.
 pub(crate) fn from_outside(turn: &mut Turn<'_>, arrived: &mut Vec<Frame>) {
+    let mut headers = core::mem::take(&mut turn.desk.headers);
+    let looks = arrived.iter_mut().zip(&mut headers).map(|(frame, ip)| look(turn, frame, ip));
+    let arrivals: ArrayVec<Arrival, BATCH> = looks.collect();
     let mut sealed = Batch::new();
-    for mut frame in arrived.drain(..) {
-        let mut ip = Summary::BLANK;
-        if let Err(why) = link::arrive(&mut frame, &mut ip) {
-            turn.drop(frame, why);
-            continue;
-        }
-        if let Some((frame, ip)) = whole(turn, frame, ip) {
-            sealed.extend(sort(turn, frame, ip));
-        }
+    for ((frame, ip), arrival) in arrived.drain(..).zip(&headers).zip(arrivals) {
+        sort(turn, frame, ip, arrival, &mut sealed);
     }
-    open::flush(turn, &mut sealed);
+    open::flush(turn, &mut sealed, &mut headers);
+    turn.desk.headers = headers;
+}
+
+#[inline]
+fn look(turn: &Turn<'_>, frame: &mut Frame, ip: &mut Summary) -> Arrival {
+    match link::arrive(frame, ip) {
+        Ok(()) if ip.fragment.is_some() && turn.tables.locals.contains(ip.destination) => {
+            Arrival::Fragment
+        }
+        Ok(()) => classify(turn, frame, ip),
+        Err(why) => Arrival::Bad(why),
+    }
+}
+
+/// What is known of a packet's kind is acted upon; an ESP packet whose SA is known goes to `sealed`.
+#[inline]
+fn sort<'t>(
+    turn: &mut Turn<'t>,
+    frame: Frame,
+    ip: &Summary,
+    arrival: Arrival,
+    sealed: &mut Batch<'t>,
+) {
+    match arrival {
+        Arrival::Esp(esp) => sealed.extend(lookup::find(turn, frame, ip, esp)),
+        Arrival::Keepalive => {
+            turn.count(Counter::Keepalives);
+            turn.desk.pool.put(frame);
+        }
+        Arrival::Ike => turn.hand_to_kernel(frame),
+        Arrival::Plain => plaintext(turn, Plain { frame, ip: *ip, origin: Origin::Outside }),
+        Arrival::Fragment => fragment(turn, frame, ip, sealed),
+        Arrival::Bad(why) => turn.drop(frame, why),
+    }
 }
 
 /// Fragments for us are put together first; nothing is decided on a part (RFC 4303 §3.4.1).
-fn whole(turn: &mut Turn<'_>, frame: Frame, ip: Summary) -> Option<(Frame, Summary)> {
-    if ip.fragment.is_none() || !turn.tables.locals.contains(ip.destination) {
-        return Some((frame, ip));
-    }
-    match turn.desk.reassembly.add(frame, &ip, turn.now, &mut turn.desk.pool) {
-        Outcome::Kept => None,
+#[cold]
+fn fragment<'t>(turn: &mut Turn<'t>, frame: Frame, ip: &Summary, sealed: &mut Batch<'t>) {
+    match turn.desk.reassembly.add(frame, ip, turn.now, &mut turn.desk.pool) {
+        Outcome::Kept => {}
         Outcome::Whole(frame) => {
             turn.count(Counter::Reassembled);
-            link::bare(turn, frame)
+            if let Some((mut frame, ip)) = link::bare(turn, frame) {
+                let arrival = classify(turn, &mut frame, &ip);
+                sort(turn, frame, &ip, arrival, sealed);
+            }
         }
         Outcome::Bad(frame, why, others) => {
             turn.desk.counters.count_many(why, others);
             turn.drop(frame, why);
-            None
         }
     }
 }
 
-/// An ESP packet whose SA is known, or nothing because the packet is dealt with.
-fn sort<'t>(turn: &mut Turn<'t>, frame: Frame, ip: Summary) -> Option<open::Sealed<'t>> {
-    match classify(turn, frame, ip) {
-        Arrival::Esp(esp) => return lookup::find(turn, esp),
-        Arrival::Keepalive(frame) => {
-            turn.count(Counter::Keepalives);
-            turn.desk.pool.put(frame);
-        }
-        Arrival::Ike(frame) => turn.hand_to_kernel(frame),
-        Arrival::Plain(plain) => plaintext(turn, plain),
-        Arrival::Bad(frame, why) => turn.drop(frame, why),
-    }
-    None
-}
-
-fn classify(turn: &Turn<'_>, mut frame: Frame, ip: Summary) -> Arrival {
+#[inline]
+fn classify(turn: &Turn<'_>, frame: &mut Frame, ip: &Summary) -> Arrival {
     let ours = turn.tables.locals.contains(ip.destination);
     match ip.protocol {
         IpProtocol::ESP if ours => {
             frame.pull(ip.header_len);
-            Arrival::Esp(Esp { frame, outer: ip, encap: None })
+            esp(frame, None)
         }
         IpProtocol::UDP if ours => datagram(turn, frame, ip),
-        _ => Arrival::Plain(Plain { frame, ip, origin: Origin::Outside }),
+        _ => Arrival::Plain,
     }
 }
 
-fn datagram(turn: &Turn<'_>, mut frame: Frame, ip: Summary) -> Arrival {
+#[inline]
+fn esp(frame: &Frame, encap: Option<(u16, u16)>) -> Arrival {
+    match esp::Esp::parse(frame) {
+        Ok(esp) => Arrival::Esp(Esp { spi: esp.spi(), sequence: esp.sequence(), encap }),
+        Err(_) => Arrival::Bad(DropReason::Runt),
+    }
+}
+
+fn datagram(turn: &Turn<'_>, frame: &mut Frame, ip: &Summary) -> Arrival {
     let upper = frame.get(ip.header_len..).unwrap_or_default();
     let Ok(udp) = Udp::parse(upper) else {
-        return Arrival::Bad(frame, DropReason::MalformedTransport);
+        return Arrival::Bad(DropReason::MalformedTransport);
     };
     let ports = (udp.source(), udp.destination());
     if ports.1 == IKE_PORT {
-        return Arrival::Ike(frame);
+        return Arrival::Ike;
     }
     if !turn.sad.is_encap_port(ports.1) {
-        return Arrival::Plain(Plain { frame, ip, origin: Origin::Outside });
+        return Arrival::Plain;
     }
     let esp_len = udp.payload().len();
     match natt::classify(udp.payload()) {
-        Natt::Keepalive => Arrival::Keepalive(frame),
-        Natt::Ike(_) => Arrival::Ike(frame),
-        Natt::Malformed => Arrival::Bad(frame, DropReason::MalformedEncap),
+        Natt::Keepalive => Arrival::Keepalive,
+        Natt::Ike(_) => Arrival::Ike,
+        Natt::Malformed => Arrival::Bad(DropReason::MalformedEncap),
         Natt::Esp(_) => {
             frame.pull(ip.header_len + udp::HEADER);
             frame.truncate(esp_len);
-            Arrival::Esp(Esp { frame, outer: ip, encap: Some(ports) })
+            esp(frame, Some(ports))
         }
     }
 }
@@ -124,12 +156,8 @@ fn plaintext(turn: &mut Turn<'_>, plain: Plain) {
     let hidden = plain.ip.is_later_fragment() && turn.tables.spd.hangs_on_ports(&flow);
     match turn.tables.spd.lookup(&flow) {
         Some(Verdict::Protect { .. }) => {
-            let Plain { frame, ip, .. } = plain;
-            turn.refuse(
-                frame,
-                DropReason::PlaintextOutside,
-                Facts { spi: 0, sequence: 0, ip: &ip },
-            );
+            let facts = Facts::of(0, 0, &plain.ip);
+            turn.refuse(plain.frame, DropReason::PlaintextOutside, facts);
         }
         Some(Verdict::Discard) => turn.drop(plain.frame, DropReason::PolicyDiscard),
         _ if hidden => turn.drop(plain.frame, DropReason::InnerFragment),

@@ -1,10 +1,11 @@
 //! What an SA carried: trailer, selectors, ECN, and on its way (RFC 4303 §3.4.4, RFC 4301 §5.2).
-use crate::open::{Sealed, refuse};
+use crate::open::{Batch, Sealed, refuse};
 use crate::packet::{Origin, Plain, Summary};
 use crate::sa::Inbound;
 use crate::spd::Admission;
-use crate::turn::Turn;
+use crate::turn::{BATCH, Turn};
 use crate::{forward, martian};
+use arrayvec::ArrayVec;
 use sadb::sa::Dscp;
 use sadb::{Counter, DropReason};
 use wire::ecn::{self, Ecn};
@@ -13,21 +14,31 @@ use wire::iana::IpProtocol;
 use wire::{Malformed, ipv4, ipv6};
 use xsk::Frame;
 
-/// Judges an opened packet and sends it on. Returns its octets, or those of what stood in its place.
-pub(crate) fn admit(turn: &mut Turn<'_>, mut opened: Sealed<'_>) -> usize {
-    let verdict = judge(turn, &mut opened);
-    let octets = opened.frame.len();
-    match verdict {
-        Ok(ip) => {
-            turn.count(Counter::Opened);
-            if let Some(frame) = compact(turn, opened.frame) {
-                forward::deliver(turn, Plain { frame, ip, origin: Origin::Tunnel });
-            }
+/// Sends on what was inside of opened packets, and ends those that were refused. The usual case is dealt with where
+/// the frames are, before any of them is moved.
+pub(crate) fn send<'t>(turn: &mut Turn<'t>, batch: &mut Batch<'t>, headers: &[Summary]) {
+    let looks = batch.iter_mut().zip(headers);
+    let ports: ArrayVec<Option<usize>, BATCH> = looks
+        .map(|(opened, ip)| {
+            let usual = opened.fate.is_ok() && !opened.frame.is_large();
+            usual.then(|| forward::straight(turn, &mut opened.frame, ip))?
+        })
+        .collect();
+    for ((opened, ip), port) in batch.drain(..).zip(headers).zip(ports) {
+        match (opened.fate, port) {
+            (Ok(()), Some(port)) => turn.enqueue(port, opened.frame, DropReason::TxFull),
+            (Ok(()), None) => deliver(turn, opened.frame, *ip),
+            (Err(DropReason::Dummy), _) => turn.drop(opened.frame, DropReason::Dummy),
+            (Err(why), _) => refuse(turn, opened, why),
         }
-        Err(DropReason::Dummy) => turn.drop(opened.frame, DropReason::Dummy),
-        Err(why) => refuse(turn, opened, why),
     }
-    octets
+}
+
+#[inline(never)]
+fn deliver(turn: &mut Turn<'_>, frame: Frame, ip: Summary) {
+    if let Some(frame) = compact(turn, frame) {
+        forward::deliver(turn, Plain { frame, ip, origin: Origin::Tunnel });
+    }
 }
 
 /// A small packet from a large one (RFC 4303 §2.7: padding against traffic analysis) goes on in an ordinary frame,
@@ -47,8 +58,14 @@ fn compact(turn: &mut Turn<'_>, large: Frame) -> Option<Frame> {
     copy
 }
 
-fn judge(turn: &Turn<'_>, opened: &mut Sealed<'_>) -> Result<Summary, DropReason> {
-    let mut ip = unwrap(&mut opened.frame, opened.sa)?;
+/// Cuts an opened packet to what was inside, and judges that.
+#[inline]
+pub(crate) fn unwrap(
+    turn: &mut Turn<'_>,
+    opened: &mut Sealed<'_>,
+    ip: &mut Summary,
+) -> Result<(), DropReason> {
+    cut(&mut opened.frame, opened.sa, ip)?;
     if martian::address(ip.source)
         || martian::address(ip.destination)
         || turn.tables.locals.contains(ip.source)
@@ -61,12 +78,14 @@ fn judge(turn: &Turn<'_>, opened: &mut Sealed<'_>) -> Result<Summary, DropReason
         Admission::PortsHidden if ip.is_later_fragment() => return Err(DropReason::InnerFragment),
         Admission::PortsHidden | Admission::Outside => return Err(DropReason::BadSelector),
     }
-    ip.tos = marks(&mut opened.frame, &ip, opened.outer.tos, opened.sa.dscp)?;
-    Ok(ip)
+    ip.tos = marks(&mut opened.frame, ip, opened.tos, opened.sa.dscp)?;
+    turn.count(Counter::Opened);
+    Ok(())
 }
 
 /// Cuts the frame to the inner packet; padding for traffic flow confidentiality (RFC 4303 §2.7) goes with the rest.
-fn unwrap(frame: &mut Frame, sa: &Inbound) -> Result<Summary, DropReason> {
+#[inline]
+fn cut(frame: &mut Frame, sa: &Inbound, ip: &mut Summary) -> Result<(), DropReason> {
     frame.pull(esp::HEADER + sa.sizes.iv);
     frame.truncate(frame.len().saturating_sub(sa.sizes.icv));
     let trailer = Trailer::parse(frame).map_err(|why| match why {
@@ -81,15 +100,16 @@ fn unwrap(frame: &mut Frame, sa: &Inbound) -> Result<Summary, DropReason> {
         _ => return Err(DropReason::BadNextHeader),
     };
     frame.truncate(trailer.payload_len);
-    let ip = Summary::of(frame).map_err(|_| DropReason::MalformedInner)?;
+    ip.read(frame).map_err(|_| DropReason::MalformedInner)?;
     if ip.is_v4() != v4 {
         return Err(DropReason::MalformedInner);
     }
     frame.truncate(ip.total_len);
-    Ok(ip)
+    Ok(())
 }
 
 /// RFC 6040 §4.2, and RFC 2983 where the SA says so.
+#[inline]
 fn marks(frame: &mut Frame, ip: &Summary, outer: u8, dscp: Dscp) -> Result<u8, DropReason> {
     let ecn =
         ecn::decapsulate(Ecn::of(ip.tos), Ecn::of(outer)).map_err(|_| DropReason::EcnIllegal)?;

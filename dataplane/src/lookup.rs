@@ -1,49 +1,57 @@
 //! From an ESP packet to its SA, and every check that costs no cryptography (RFC 4303 §3.4.2, §3.4.3).
 use crate::inbound::Esp;
 use crate::open::Sealed;
+use crate::packet::Summary;
 use crate::sa::Inbound;
 use crate::turn::{Facts, Turn};
 use sadb::{DropReason, Encap, Replay, SaDrop};
 use wire::esp;
+use xsk::Frame;
 
 /// Finds the SA and looks at the window; nothing of the SA changes here.
-pub(crate) fn find<'t>(turn: &mut Turn<'t>, packet: Esp) -> Option<Sealed<'t>> {
-    let Ok(header) = esp::Esp::parse(&packet.frame) else {
-        turn.drop(packet.frame, DropReason::Runt);
-        return None;
-    };
-    let (spi, low) = (header.spi(), header.sequence());
+#[inline]
+pub(crate) fn find<'t>(
+    turn: &mut Turn<'t>,
+    frame: Frame,
+    outer: &Summary,
+    esp: Esp,
+) -> Option<Sealed<'t>> {
     let sad = turn.sad;
-    match judge(sad.inbound(spi), &packet, spi, low) {
+    match judge(sad.inbound(esp.spi), frame.len(), outer, esp) {
         Ok((sa, sequence)) => {
-            let Esp { frame, outer, .. } = packet;
-            Some(Sealed { frame, outer, sa, sequence })
+            let &Summary { tos, flow_label, .. } = outer;
+            Some(Sealed { frame, sa, sequence, tos, flow_label, fate: Ok(()) })
         }
         Err(why) => {
-            let facts = Facts { spi, sequence: low.into(), ip: &packet.outer };
-            match why {
-                // these say nothing about a peer of ours
-                DropReason::Runt | DropReason::ReservedSpi => turn.drop(packet.frame, why),
-                _ => turn.refuse(packet.frame, why, facts),
-            }
+            refuse(turn, frame, why, Facts::of(esp.spi, esp.sequence.into(), outer));
             None
         }
     }
 }
 
+#[cold]
+fn refuse(turn: &mut Turn<'_>, frame: Frame, why: DropReason, facts: Facts) {
+    match why {
+        // these say nothing about a peer of ours
+        DropReason::Runt | DropReason::ReservedSpi => turn.drop(frame, why),
+        _ => turn.refuse(frame, why, facts),
+    }
+}
+
+#[inline]
 fn judge<'t>(
     found: Option<&'t Inbound>,
-    packet: &Esp,
-    spi: u32,
-    low: u32,
+    len: usize,
+    outer: &Summary,
+    Esp { spi, sequence: low, encap }: Esp,
 ) -> Result<(&'t Inbound, u64), DropReason> {
     if spi <= esp::LAST_RESERVED_SPI {
         return Err(DropReason::ReservedSpi);
     }
     let sa = found.ok_or(DropReason::NoSa)?;
-    addressed(sa, packet)?;
+    addressed(sa, outer, encap)?;
     // Enough for IV, trailer and ICV, in whole blocks: RFC 4303 §2.4 aligns to four octets at least.
-    let body = packet.frame.len().checked_sub(esp::HEADER + sa.sizes.iv + sa.sizes.icv);
+    let body = len.checked_sub(esp::HEADER + sa.sizes.iv + sa.sizes.icv);
     let whole = body.is_some_and(|body| body >= esp::TRAILER && sa.sizes.ragged(body) == 0);
     if !whole {
         return Err(DropReason::Runt);
@@ -57,11 +65,12 @@ fn judge<'t>(
 }
 
 /// The SPI alone names the SA, but only its peer may use it, and only the way that was agreed.
-fn addressed(sa: &Inbound, packet: &Esp) -> Result<(), DropReason> {
-    if (packet.outer.source, packet.outer.destination) != (sa.remote, sa.local) {
+#[inline]
+fn addressed(sa: &Inbound, outer: &Summary, encap: Option<(u16, u16)>) -> Result<(), DropReason> {
+    if (outer.source, outer.destination) != (sa.remote, sa.local) {
         return Err(DropReason::WrongAddress);
     }
-    match (sa.encap, packet.encap) {
+    match (sa.encap, encap) {
         (Encap::Raw, None) => Ok(()),
         (Encap::Udp { local, remote }, Some((source, destination))) => match destination == local {
             true if source == remote => Ok(()),

@@ -40,7 +40,7 @@ pub(crate) fn number(turn: &mut Turn<'_>, batch: &mut Batch<'_>) {
 fn refuse(turn: &mut Turn<'_>, sa: &Outbound, packet: &mut Packet, why: DropReason) {
     packet.refused = Some(why);
     if let Ok(ip) = Summary::of(&packet.frame) {
-        turn.audit(why, Facts { spi: sa.spi, sequence: sa.numbers.last(), ip: &ip });
+        turn.audit(why, Facts::of(sa.spi, sa.numbers.last(), &ip));
     }
 }
 

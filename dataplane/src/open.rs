@@ -13,59 +13,69 @@ use xsk::Frame;
 /// An ESP packet with its SA; the frame holds it from the ESP header to the ICV.
 pub(crate) struct Sealed<'t> {
     pub frame: Frame,
-    pub outer: Summary,
     pub sa: &'t Inbound,
     /// All 64 bits with ESN.
     pub sequence: u64,
+    /// Of the outer header.
+    pub flow_label: u32,
+    /// Of the outer header.
+    pub tos: u8,
+    /// What has become of it so far.
+    pub fate: Result<(), DropReason>,
 }
 
 pub(crate) type Batch<'t> = ArrayVec<Sealed<'t>, BATCH>;
 
-/// Opens a batch and sends on what was inside. The batch is empty afterwards.
-pub(crate) fn flush<'t>(turn: &mut Turn<'t>, batch: &mut Batch<'t>) {
+/// Opens a batch and sends on what was inside. The batch is empty afterwards. `headers` has a place for each packet.
+pub(crate) fn flush<'t>(turn: &mut Turn<'t>, batch: &mut Batch<'t>, headers: &mut [Summary]) {
     stage::mark(Stage::Classify);
     if batch.is_empty() {
         return;
     }
-    let verdicts = open(batch);
+    open(batch);
     stage::mark(Stage::Open);
     let mut tally = Tally::default();
-    for (sealed, genuine) in batch.drain(..).zip(verdicts) {
-        let committed = if genuine { commit(&sealed) } else { Err(bad_icv(&sealed)) };
-        if let Err(why) = committed {
-            refuse(turn, sealed, why);
-            continue;
+    for (sealed, ip) in batch.iter_mut().zip(headers.iter_mut()) {
+        if sealed.fate.is_ok() {
+            sealed.fate = inner::unwrap(turn, sealed, ip);
+            tally.add(turn, sealed.sa, sealed.frame.len());
         }
-        let sa = sealed.sa;
-        let octets = inner::admit(turn, sealed);
-        tally.add(turn, sa, octets);
     }
     tally.settle(turn);
+    inner::send(turn, batch, headers);
     stage::mark(Stage::Forward);
 }
 
-fn open(batch: &mut Batch<'_>) -> ArrayVec<bool, BATCH> {
-    let jobs = batch
-        .iter_mut()
-        .map(|Sealed { frame, sa, sequence, .. }| crypto::Open::new(&sa.key, *sequence, frame));
-    let mut jobs: ArrayVec<crypto::Open<'_>, BATCH> = jobs.collect();
+fn open(batch: &mut Batch<'_>) {
+    let mut jobs = ArrayVec::<_, BATCH>::new();
+    for Sealed { frame, sa, sequence, .. } in batch.iter_mut() {
+        jobs.push(crypto::Open::new(&sa.key, *sequence, frame));
+    }
     crypto::open(&mut jobs);
-    jobs.iter().map(|job| job.verdict.is_ok()).collect()
+    let verdicts: ArrayVec<bool, BATCH> = jobs.iter().map(|job| job.verdict.is_ok()).collect();
+    drop(jobs);
+    for (sealed, genuine) in batch.iter_mut().zip(verdicts) {
+        sealed.fate = if genuine { commit(sealed) } else { Err(bad_icv(sealed)) };
+    }
 }
 
+#[inline]
 fn commit(sealed: &Sealed<'_>) -> Result<(), DropReason> {
     sealed.sa.window.commit(sealed.sequence).map_err(|why| replayed(sealed.sa, why))
 }
 
+#[cold]
 fn bad_icv(sealed: &Sealed<'_>) -> DropReason {
     sealed.sa.window.count(SaDrop::BadIcv, 1);
     DropReason::BadIcv
 }
 
 /// Ends a packet of a known SA, audited.
+#[cold]
 pub(crate) fn refuse(turn: &mut Turn<'_>, sealed: Sealed<'_>, why: DropReason) {
-    let Sealed { frame, outer, sa, sequence } = sealed;
-    turn.refuse(frame, why, Facts { spi: sa.spi, sequence, ip: &outer });
+    let Sealed { frame, sa, sequence, flow_label, .. } = sealed;
+    let (source, destination) = (sa.remote, sa.local); // they were compared
+    turn.refuse(frame, why, Facts { spi: sa.spi, sequence, source, destination, flow_label });
 }
 
 /// What one SA carried, as its sender counted it: inner packets and their octets. Added up as long as its packets come one after another.

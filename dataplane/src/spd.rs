@@ -5,7 +5,7 @@
 use crate::ranges::{Address, Number, Ranges};
 use core::net::IpAddr;
 use sadb::{Policy, Verdict};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use wire::selector::{PortRange, Selector};
 
 /// What policy looks at. One value for both directions: `local` is the source of what leaves and the destination
@@ -94,16 +94,18 @@ struct Family<A> {
     /// By remote address: where the candidates stand in `lists`. `None`: search everything.
     index: Option<Ranges<A, (u32, u32)>>,
     lists: Vec<u32>,
-    /// What each tunnel admits: its own entries and the discards before them, in order.
-    tunnels: HashMap<u32, Vec<Entry<A>>>,
+    /// By tunnel: what it admits stands from here to there in `admitted`.
+    tunnels: Vec<(u32, u32)>,
+    /// For each tunnel its own entries and the discards before them, in order.
+    admitted: Vec<Entry<A>>,
 }
 
 impl<A: Address> Family<A> {
     fn new(entries: Vec<Entry<A>>) -> Self {
         let mut lists = Vec::new();
         let index = index(&entries, &mut lists);
-        let tunnels = tunnels(&entries);
-        Self { entries, index, lists, tunnels }
+        let (tunnels, admitted) = tunnels(&entries);
+        Self { entries, index, lists, tunnels, admitted }
     }
 
     fn lookup(&self, local: A, remote: A, protocol: u8, ports: Ports) -> Option<Verdict> {
@@ -134,16 +136,17 @@ impl<A: Address> Family<A> {
         })
     }
 
-    fn admits(&self, tunnel: u32, local: A, remote: A, flow: &Flow) -> Admission {
+    fn admits(&self, tunnel: u32, local: A, remote: A, protocol: u8, ports: Ports) -> Admission {
         let mut outcome = Admission::Outside;
-        for entry in self.tunnels.get(&tunnel).map(Vec::as_slice).unwrap_or_default() {
-            if !entry.covers(local, remote, flow.protocol) {
+        let (from, to) = self.tunnels.get(tunnel as usize).copied().unwrap_or_default();
+        for entry in self.admitted.get(from as usize..to as usize).unwrap_or_default() {
+            if !entry.covers(local, remote, protocol) {
                 continue;
             }
-            match entry.ports(flow.ports) {
+            match entry.ports(ports) {
                 true if entry.verdict == Verdict::Discard => return Admission::Discarded,
                 true => return Admission::Admitted,
-                false if flow.ports.is_none() => outcome = Admission::PortsHidden,
+                false if ports.is_none() => outcome = Admission::PortsHidden,
                 false => {}
             }
         }
@@ -186,22 +189,31 @@ fn index<A: Address>(entries: &[Entry<A>], lists: &mut Vec<u32>) -> Option<Range
     (!full).then_some(pieces)
 }
 
-fn tunnels<A: Address>(entries: &[Entry<A>]) -> HashMap<u32, Vec<Entry<A>>> {
-    let mut tunnels: HashMap<u32, Vec<Entry<A>>> = HashMap::new();
+/// Tunnels beyond this have no SA: a region has no more slots.
+const TUNNELS: u32 = 1 << 20;
+
+fn tunnels<A: Address>(entries: &[Entry<A>]) -> (Vec<(u32, u32)>, Vec<Entry<A>>) {
+    let mut by_tunnel: BTreeMap<u32, Vec<Entry<A>>> = BTreeMap::new();
     let mut discards: Vec<Entry<A>> = Vec::new();
     for entry in entries {
         match entry.verdict {
-            Verdict::Bypass => {}
-            Verdict::Discard => discards.push(*entry),
-            Verdict::Protect { tunnel } => {
-                let admitted = tunnels.entry(tunnel).or_default();
+            Verdict::Protect { tunnel } if tunnel < TUNNELS => {
+                let admitted = by_tunnel.entry(tunnel).or_default();
                 // a discard that stands twice does no harm
                 admitted.extend(discards.iter().filter(|discard| discard.overlaps(entry)));
                 admitted.push(*entry);
             }
+            Verdict::Discard => discards.push(*entry),
+            _ => {}
         }
     }
-    tunnels
+    let (mut places, mut admitted) = (Vec::new(), Vec::new());
+    for (tunnel, entries) in by_tunnel {
+        places.resize(tunnel as usize, (0, 0));
+        places.push((admitted.len() as u32, (admitted.len() + entries.len()) as u32));
+        admitted.extend(entries);
+    }
+    (places, admitted)
 }
 
 /// Both families, indexed. Immutable.
@@ -261,10 +273,16 @@ impl Spd {
     }
 
     /// Whether an inner packet that came by this tunnel is one that policy lets it carry.
+    #[inline(always)] // as `lookup`
     pub fn admits(&self, tunnel: u32, flow: &Flow) -> Admission {
-        match (flow.local.into(), flow.remote.into()) {
-            (Number::V4(local), Number::V4(remote)) => self.v4.admits(tunnel, local, remote, flow),
-            (Number::V6(local), Number::V6(remote)) => self.v6.admits(tunnel, local, remote, flow),
+        let &Flow { local, remote, protocol, ports } = flow;
+        match (local.into(), remote.into()) {
+            (Number::V4(local), Number::V4(remote)) => {
+                self.v4.admits(tunnel, local, remote, protocol, ports)
+            }
+            (Number::V6(local), Number::V6(remote)) => {
+                self.v6.admits(tunnel, local, remote, protocol, ports)
+            }
             _ => Admission::Outside,
         }
     }

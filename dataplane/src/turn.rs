@@ -7,6 +7,7 @@ use crate::packet::{Plain, Summary};
 use crate::reassembly::Reassembly;
 use crate::sad::Pinned;
 use crate::tables::{Shared, Tables};
+use core::net::IpAddr;
 use core::time::Duration;
 use sadb::{Counter, DropReason, WorkerCounters};
 use xsk::{Frame, Pool};
@@ -51,10 +52,19 @@ pub(crate) struct Turn<'t> {
 
 /// What an audit entry says beside the reason (RFC 4303 §4).
 #[derive(Clone, Copy)]
-pub(crate) struct Facts<'a> {
+pub(crate) struct Facts {
     pub spi: u32,
     pub sequence: u64,
-    pub ip: &'a Summary,
+    pub source: IpAddr,
+    pub destination: IpAddr,
+    pub flow_label: u32,
+}
+
+impl Facts {
+    pub fn of(spi: u32, sequence: u64, ip: &Summary) -> Self {
+        let &Summary { source, destination, flow_label, .. } = ip;
+        Self { spi, sequence, source, destination, flow_label }
+    }
 }
 
 impl Turn<'_> {
@@ -66,21 +76,21 @@ impl Turn<'_> {
     }
 
     /// Ends a frame and tells the keeper, at most once a second for each reason.
-    pub fn refuse(&mut self, frame: Frame, why: DropReason, facts: Facts<'_>) {
+    pub fn refuse(&mut self, frame: Frame, why: DropReason, facts: Facts) {
         self.audit(why, facts);
         self.drop(frame, why);
     }
 
     /// Tells the keeper why a frame will end, at most once a second for each reason.
-    pub fn audit(&mut self, why: DropReason, facts: Facts<'_>) {
+    pub fn audit(&mut self, why: DropReason, facts: Facts) {
         if let Some(count) = self.desk.limits.audit(why, self.now) {
             self.shared.tell(Notice::Audit {
                 reason: why,
                 spi: facts.spi,
                 sequence: facts.sequence,
-                source: facts.ip.source,
-                destination: facts.ip.destination,
-                flow_label: facts.ip.flow_label,
+                source: facts.source,
+                destination: facts.destination,
+                flow_label: facts.flow_label,
                 count,
             });
         }
