@@ -81,6 +81,9 @@ pub fn explain(refusal: Refusal) -> &'static str {
         Refusal::BadPolicy => "a policy entry is damaged or cannot be used",
         Refusal::UnknownTunnel => "a policy entry names a tunnel that it does not have",
         Refusal::BadSequence => "the first sequence number does not fit the SA",
+        Refusal::WeakKey => {
+            "the key is one of the few with which its cipher protects hardly anything; make another"
+        }
     }
 }
 

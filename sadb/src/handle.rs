@@ -5,6 +5,7 @@
 //! [`crate::DataPlane::install`]).
 use crate::layout::hot;
 use crate::memory::Part;
+use crate::prefetch::prefetch;
 use crate::region::Lease;
 use crate::sequence::{self, Exhausted};
 use crate::status::{SaDrop, Totals};
@@ -21,7 +22,7 @@ pub(crate) mod state {
 type Hot = Part<[Word; hot::WORDS]>;
 
 /// What both directions have: totals, drops, lifetimes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Common {
     hot: Hot,
     installed: u64,
@@ -90,8 +91,8 @@ macro_rules! common {
 common!(SequenceHandle);
 common!(WindowHandle);
 
-/// One outbound SA's sequence numbers and totals.
-#[derive(Debug)]
+/// One outbound SA's sequence numbers and totals. A clone is another handle on the same SA.
+#[derive(Clone, Debug)]
 pub struct SequenceHandle {
     common: Common,
 }
@@ -99,6 +100,11 @@ pub struct SequenceHandle {
 impl SequenceHandle {
     pub(crate) fn new(hot: Hot, installed: u64, lease: Lease) -> Self {
         Self { common: Common { hot, installed, _lease: lease } }
+    }
+    /// Asks for what the next packet will change.
+    #[inline]
+    pub fn prefetch(&self) {
+        prefetch(self.common.words());
     }
     /// Reserves `n` numbers, none above `limit`, and returns the first. The region knows of them before anybody can use
     /// them, so they stay used whatever dies (RFC 4303 §3.3.3: never cycles).
@@ -113,8 +119,8 @@ impl SequenceHandle {
     }
 }
 
-/// One inbound SA's window and totals.
-#[derive(Debug)]
+/// One inbound SA's window and totals. A clone is another handle on the same SA.
+#[derive(Clone, Debug)]
 pub struct WindowHandle {
     common: Common,
     words: Part<[Word]>,
@@ -134,6 +140,14 @@ impl WindowHandle {
     #[inline]
     fn window(&self) -> Window<'_> {
         Window { highest: &self.common.words()[hot::NUMBER], words: &self.words, width: self.width }
+    }
+    /// Asks for what a packet with these low 32 bits of its number will change.
+    #[inline]
+    pub fn prefetch(&self, low: u32) {
+        prefetch(self.common.words());
+        if let Some(word) = self.window().word_of(low) {
+            prefetch(word);
+        }
     }
     /// The 64-bit number whose low half a packet carried (RFC 4303 Appendix A2.2); `low` itself without ESN.
     #[inline]

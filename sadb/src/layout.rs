@@ -10,7 +10,7 @@
 //!         events       ring entries
 //!         banks        two policy banks: sequence, generation, count, checksum, entries
 //!         records      one latched SA record per slot
-//!         hot          two lines per slot: the number; totals and drops
+//!         hot          one line per slot: the number, totals and drops
 //!         windows      one anti-replay window per slot, wide enough for `window_max`
 //! secret  HEADER       magic, pairing number
 //!         REQUESTS     head line, tail line of the request ring
@@ -61,19 +61,20 @@ pub(crate) mod heartbeat {
     pub(crate) const NANOSECONDS: usize = 1;
 }
 
-/// Offsets in an SA's two hot lines. The first changes with every packet or batch and stands alone.
+/// Offsets in an SA's hot line: all that changes when it carries a packet. With many SAs each line is a cache miss, so
+/// it is one line and not two.
 pub(crate) mod hot {
     /// Outbound: the last sequence number reserved. Inbound: the highest received.
     pub(crate) const NUMBER: usize = 0;
-    pub(crate) const PACKETS: usize = 8;
-    pub(crate) const BYTES: usize = 9;
-    pub(crate) const LAST_USED: usize = 10;
-    pub(crate) const REPLAY_LATE: usize = 11;
-    pub(crate) const REPLAY_DUPLICATE: usize = 12;
-    pub(crate) const BAD_ICV: usize = 13;
+    pub(crate) const PACKETS: usize = 1;
+    pub(crate) const BYTES: usize = 2;
+    pub(crate) const LAST_USED: usize = 3;
+    pub(crate) const REPLAY_LATE: usize = 4;
+    pub(crate) const REPLAY_DUPLICATE: usize = 5;
+    pub(crate) const BAD_ICV: usize = 6;
     /// 0 = live, 1 = warned (soft lifetime), 2 = expired (hard lifetime).
-    pub(crate) const STATE: usize = 14;
-    pub(crate) const WORDS: usize = 16;
+    pub(crate) const STATE: usize = 7;
+    pub(crate) const WORDS: usize = 8;
 }
 
 /// Offsets in a policy bank, before its entries.

@@ -72,6 +72,8 @@ pub mod region;
 #[cfg(not(loom))]
 pub mod roles;
 #[cfg(not(loom))]
+pub mod prefetch;
+#[cfg(not(loom))]
 pub mod slots;
 #[cfg(not(loom))]
 pub mod worker;
@@ -104,4 +106,4 @@ pub use {
 };
 
 /// Raised with every change of the layout. Each process checks it before it trusts a region.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;

@@ -130,6 +130,12 @@ unsafe impl<T: ?Sized + Sync> Send for Part<T> {}
 // SAFETY: as for `Send`. Test: `words_are_shared_between_threads`, under Miri.
 unsafe impl<T: ?Sized + Sync> Sync for Part<T> {}
 
+impl<T: ?Sized> Clone for Part<T> {
+    fn clone(&self) -> Self {
+        Self { at: self.at, memory: Arc::clone(&self.memory) }
+    }
+}
+
 impl<T: ?Sized> Deref for Part<T> {
     type Target = T;
     #[inline]

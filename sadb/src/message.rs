@@ -78,6 +78,8 @@ pub enum Refusal {
     UnknownTunnel,
     /// The first sequence number does not fit the SA.
     BadSequence,
+    /// One of the keys with which the cipher protects hardly anything (RFC 2405 §2.3, RFC 2451 §2.3).
+    WeakKey,
 }
 
 impl Refusal {
@@ -96,6 +98,7 @@ impl Refusal {
         Self::BadPolicy,
         Self::UnknownTunnel,
         Self::BadSequence,
+        Self::WeakKey,
     ];
 }
 

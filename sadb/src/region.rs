@@ -63,6 +63,15 @@ impl Lease {
         Some(Self { inner: Arc::clone(inner), slot })
     }
 }
+impl Clone for Lease {
+    fn clone(&self) -> Self {
+        if let Some(handles) = self.inner.handles.get(self.slot) {
+            handles.fetch_add(1, Ordering::AcqRel);
+        }
+        Self { inner: Arc::clone(&self.inner), slot: self.slot }
+    }
+}
+
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(handles) = self.inner.handles.get(self.slot) {

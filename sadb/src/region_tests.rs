@@ -651,7 +651,7 @@ fn hot_words_of_two_slots_never_share_a_line() {
     {
         assert_eq!(start % layout::LINE, 0);
     }
-    assert_eq!((hot::PACKETS, layout.window_stride % layout::LINE), (layout::LINE, 0));
+    assert_eq!((hot::WORDS % layout::LINE, layout.window_stride % layout::LINE), (0, 0));
 }
 
 #[test]

@@ -62,6 +62,13 @@ impl<T: Send + Sync + 'static> Slots<T> {
         // Test: `a_value_outlives_its_retirement`, under Miri.
         unsafe { value.as_ref() }
     }
+    /// Asks for the slot at `index`, not for what it points to.
+    #[inline]
+    pub fn prefetch(&self, index: usize) {
+        if let Some(slot) = self.slots.get(index) {
+            crate::prefetch::prefetch(slot);
+        }
+    }
     /// Publishes `value` at `index`; what stood there is freed when no reader can see it any more. False when there
     /// is no such slot.
     pub fn publish(&self, index: usize, value: T) -> bool {

@@ -84,6 +84,13 @@ impl Window<'_> {
         self.highest.store(highest, Ordering::Relaxed);
     }
 
+    /// Where a packet with these low 32 bits of its number will look: there are fewer words than bits.
+    #[cfg(not(loom))]
+    #[inline]
+    pub(crate) fn word_of(&self, low: u32) -> Option<&Word> {
+        self.words.get((low / BLOCK) as usize & self.words.len().wrapping_sub(1))
+    }
+
     /// The 64-bit number whose low half is `low` (RFC 4303 Appendix A2.2).
     pub(crate) fn infer(&self, low: u32, esn: bool) -> u64 {
         if !esn {
