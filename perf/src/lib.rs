@@ -12,5 +12,7 @@ pub mod machine;
 pub mod pipeline;
 pub mod result;
 pub mod rng;
+pub mod stages;
+pub mod table;
 pub mod traffic;
 pub mod world;

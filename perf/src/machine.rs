@@ -2,6 +2,7 @@
 use crate::figures::rounded;
 use serde::{Deserialize, Serialize};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// CPU features that crypto backends choose by.
@@ -64,12 +65,12 @@ impl Machine {
         };
         let flags = field("flags").or_else(|| field("Features")).unwrap_or_default();
         let has = |feature: &&str| flags.split(' ').any(|flag| flag == *feature);
-        let tsc_mhz = rounded(rivals::tsc::hertz() / 1e6, 1);
+
         Self {
             cpu: field("model name").unwrap_or_else(|| "unknown".into()),
             cpus: std::thread::available_parallelism().map_or(0, usize::from),
             mhz_reported: field("cpu MHz").and_then(|mhz| mhz.parse().ok()),
-            tsc_mhz: Some(tsc_mhz),
+            tsc_mhz: Some(rounded(tsc_hertz() / 1e6, 1)),
             features: FEATURES.into_iter().filter(has).map(str::to_owned).collect(),
             caches: (0..5).filter_map(cache).collect(),
             kernel: read("/proc/sys/kernel/osrelease").trim().into(),
@@ -87,6 +88,17 @@ impl Source {
             release: !cfg!(debug_assertions),
         }
     }
+}
+
+/// How fast the time stamp counter runs, in Hz; counted once.
+pub fn tsc_hertz() -> f64 {
+    static HERTZ: OnceLock<f64> = OnceLock::new();
+    *HERTZ.get_or_init(rivals::tsc::hertz)
+}
+
+/// Nanoseconds of a TSC cycle.
+pub fn ns_per_cycle() -> f64 {
+    1e9 / tsc_hertz()
 }
 
 /// The three load averages.

@@ -1,11 +1,14 @@
 //! The whole walk, case by case, in interleaved rounds: on a shared machine only what ran side by side compares.
-use crate::figures::{Figures, Latency, Round};
+use crate::figures::{Figures, Lap, Latency, Round};
+use crate::machine::ns_per_cycle;
+use crate::stages;
 use crate::traffic::Mix;
 use crate::world::{BATCH, Fault, Load, Way, World};
 use crypto::Suite;
-use std::time::Duration;
+use rivals::tsc;
 
 pub mod results;
+pub mod targets;
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -64,6 +67,7 @@ pub enum Progress {
 struct Bench {
     case: Case,
     rounds: Vec<Round>,
+    laps: Vec<Lap>,
     latency: Latency,
 }
 
@@ -128,7 +132,12 @@ fn build(plan: &Plan, tell: &mut impl FnMut(Progress)) -> Result<(Vec<World>, Ve
             for &way in &plan.ways {
                 for &mix in &plan.mixes {
                     let case = Case { way, suite, mix, sas, world: index };
-                    benches.push(Bench { case, rounds: Vec::new(), latency: Latency::new()? });
+                    benches.push(Bench {
+                        case,
+                        rounds: Vec::new(),
+                        laps: Vec::new(),
+                        latency: Latency::new()?,
+                    });
                 }
             }
         }
@@ -147,12 +156,14 @@ fn one_round(
     for turn in 0..World::turns(load) {
         let span = world.turn(load, turn)?;
         if turn < plan.warm_turns {
+            stages::take();
             continue;
         }
-        round.took += span.took;
-        round.packets += span.packets as u64;
-        round.octets += span.octets;
-        bench.latency.count(span.took);
+        let (cycles, packets) = (span.cycles, span.packets as u64);
+        let lap = Lap { cycles, packets, stages: stages::take() };
+        round.add(&lap, span.octets);
+        bench.laps.push(lap);
+        bench.latency.count(cycles as f64 * ns_per_cycle());
     }
     Ok(round)
 }
@@ -173,7 +184,7 @@ fn outcome(bench: &Bench, worlds: &[World]) -> Outcome {
     Outcome {
         case: bench.case,
         backend: worlds.get(bench.case.world).map_or("?", World::backend),
-        figures: Figures::of(&bench.rounds, &bench.latency),
+        figures: Figures::of(&bench.rounds, &bench.laps, &bench.latency, ns_per_cycle()),
     }
 }
 
@@ -182,8 +193,12 @@ pub fn turns_of(packets: usize) -> usize {
     packets.div_ceil(BATCH).max(1)
 }
 
-/// What two looks at the clock cost: in every span, and not taken off.
-pub fn clock_cost() -> Duration {
-    let looks: Vec<Duration> = (0..10_000).map(|_| std::time::Instant::now().elapsed()).collect();
-    looks.iter().sum::<Duration>() / looks.len().max(1) as u32
+/// What two looks at the counter cost: in every span, and not taken off.
+pub fn clock_cost() -> f64 {
+    const LOOKS: u32 = 10_000;
+    let looks = (0..LOOKS).map(|_| {
+        let before = tsc::now();
+        tsc::now() - before
+    });
+    looks.sum::<u64>() as f64 / f64::from(LOOKS)
 }

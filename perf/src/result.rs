@@ -81,11 +81,6 @@ impl Head {
             self.load_after,
         )
     }
-
-    /// Nanoseconds of a TSC cycle.
-    pub fn ns_per_cycle(&self) -> f64 {
-        1e3 / self.machine.tsc_mhz.unwrap_or(f64::NAN)
-    }
 }
 
 /// For programs.

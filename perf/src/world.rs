@@ -4,14 +4,15 @@
 //! material, each its own context built from it: what the walk touches is as many contexts as there are SAs, and the
 //! generator needs only one to play all peers.
 use crate::rng::Rng;
+use crate::stages;
 use crate::traffic::{self, ESP_AT, Mix, mac};
 use core::net::{IpAddr, Ipv4Addr};
-use core::time::Duration;
 use crypto::{BadKey, Seal, SealKey, Suite};
 use dataplane::{
     Config, Fib, InterfaceInfo, LocalAddresses, Neighbour, NoPlace, PortRole, Route, RouteKind,
     Shared, Spd, Tables, Worker,
 };
+use rivals::tsc;
 use sadb::sa::{DontFragment, Dscp, Lifetime, spi_for};
 use sadb::setup::{Geometry, Idle};
 use sadb::{
@@ -19,7 +20,6 @@ use sadb::{
     Sa, SaKeys, Setup, Verdict, clock,
 };
 use std::sync::Arc;
-use std::time::Instant;
 use wire::selector::{AddressRange, PortRange, Selector};
 use xsk::{Pool, Port, RingSizes, Twin, Umem, UmemError, Wire};
 
@@ -113,8 +113,8 @@ pub struct Load {
 /// What one turn did.
 #[derive(Clone, Copy, Debug)]
 pub struct Span {
-    /// From just before the worker's turn to just after it.
-    pub took: Duration,
+    /// TSC cycles from just before the worker's turn to just after it.
+    pub cycles: u64,
     /// Packets that came out.
     pub packets: usize,
     /// Octets of their inner IP packets.
@@ -269,9 +269,10 @@ impl World {
         let outside = load.outside.get(batch).unwrap_or_default();
         inside.iter().for_each(|frame| _ = self.lan.inject(frame));
         outside.iter().for_each(|frame| _ = self.wan.inject(frame));
-        let start = Instant::now();
+        stages::start();
+        let start = tsc::now();
         self.worker.turn(clock::now());
-        let took = start.elapsed();
+        let cycles = tsc::now() - start;
         let sealed = drain(&mut self.wan);
         let opened = drain(&mut self.lan);
         if (sealed, opened) != (inside.len(), outside.len()) {
@@ -279,7 +280,7 @@ impl World {
             return Err(Fault::Lost { given, came, drops: self.drops() });
         }
         let octets = load.octets.get(turn).copied().unwrap_or_default();
-        Ok(Span { took, packets: sealed + opened, octets })
+        Ok(Span { cycles, packets: sealed + opened, octets })
     }
 
     /// Turns that `load` has frames for.

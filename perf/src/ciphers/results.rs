@@ -4,8 +4,9 @@ use super::plan::Plan;
 use super::run::{Case, Times};
 use super::targets::{self, Judged};
 use crate::figures::{Spread, median_ratio, rounded};
+use crate::machine::ns_per_cycle;
 use crate::result::{Head, Preamble};
-use comfy_table::{CellAlignment, Table, presets};
+use crate::table;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -86,7 +87,7 @@ impl Results {
     pub fn new(plan: &Plan, before: Preamble, core: usize, cases: &[Case]) -> Self {
         let head = before.head("crypto", MEASURED);
         let lines = cases.iter().flat_map(|case| {
-            let line = |times| Line::new(case, times, head.ns_per_cycle());
+            let line = |times| Line::new(case, times, ns_per_cycle());
             case.times.iter().map(line).collect::<Vec<_>>()
         });
         let library = |library: rivals::Library| Library {
@@ -160,18 +161,17 @@ fn case_table(lines: &[Line]) -> String {
             add(&mut names, &line.contender);
         }
         let ours = lines.iter().rfind(|line| line.ours).map_or("", |line| &line.contender);
-        let mut table = plain_table();
         let title = format!("{} · {} · {direction}", first.suite, first.scenario);
-        table.set_header([title.as_str()].into_iter().chain(sizes.iter().copied()));
-        for name in names {
-            let of = |size: &&str| {
-                lines.iter().find(|line| line.contender == name && line.size == **size)
+        let header: Vec<&str> = [title.as_str()].into_iter().chain(sizes.iter().copied()).collect();
+        let rows = names.iter().map(|name| {
+            let of = |size: &str| {
+                lines.iter().find(|line| line.contender == **name && line.size == size)
             };
-            let cell = |size| of(size).map_or_else(String::new, |line| cell(line, ours));
-            table.add_row([name.to_owned()].into_iter().chain(sizes.iter().map(cell)));
-        }
-        align(&mut table);
-        text += &format!("{table}\n\n");
+            let cells =
+                sizes.iter().map(|size| of(size).map_or_else(String::new, |line| cell(line, ours)));
+            [(*name).to_owned()].into_iter().chain(cells).collect::<Vec<_>>()
+        });
+        text += &format!("{}\n\n", table::of(&header, rows, 1));
     }
     text
 }
@@ -191,11 +191,9 @@ fn targets_table(targets: &[Judged]) -> String {
     if targets.is_empty() {
         return String::new();
     }
-    let mut table = plain_table();
-    table.set_header(["suite", "", "size", "rival", "ours", "ratio", "target", ""]);
-    for row in targets {
-        let met = if row.met { "met" } else { "MISSED" };
-        table.add_row([
+    let header = ["suite", "", "size", "rival", "ours", "ratio", "target", ""];
+    let rows = targets.iter().map(|row| {
+        [
             row.suite.clone(),
             row.direction.clone(),
             row.size.clone(),
@@ -203,21 +201,12 @@ fn targets_table(targets: &[Judged]) -> String {
             row.backend.clone(),
             format!("{:.2}", row.ratio),
             format!("{:.2}", row.target),
-            met.into(),
-        ]);
-    }
-    let met = targets.iter().filter(|row| row.met).count();
-    format!("{table}\n\n{met} of {} targets met\n", targets.len())
-}
-
-fn plain_table() -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table
-}
-
-fn align(table: &mut Table) {
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+            table::met(row.met).into(),
+        ]
+    });
+    format!(
+        "{}\n\n{}",
+        table::of(&header, rows, 5),
+        table::tally(targets.iter().map(|row| row.met))
+    )
 }

@@ -42,7 +42,7 @@ pub struct Crypto {
     #[arg(long)]
     no_rivals: bool,
     /// Rounds: in each, every contender of a case runs once
-    #[arg(long, default_value_t = 15, value_parser = positive)]
+    #[arg(long, default_value_t = 41, value_parser = positive)]
     rounds: usize,
     /// CPU to run on; the last one by default
     #[arg(long)]

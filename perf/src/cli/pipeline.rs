@@ -3,13 +3,20 @@ use super::{Common, pin, positive, suite};
 use clap::Args;
 use crypto::Suite;
 use perf::pipeline::results::Results;
-use perf::pipeline::{self, Plan, Progress};
+use perf::pipeline::{self, Plan, Progress, targets};
+use perf::stages;
 use perf::traffic::Mix;
 use perf::world::{MOST_SAS, Way};
 use std::error::Error;
 
 #[derive(Args)]
 pub struct Pipeline {
+    /// Exactly what the targets are about
+    #[arg(long)]
+    quick: bool,
+    /// Says cycles by stage; only in a program built with --features stages, and then always
+    #[arg(long)]
+    stages: bool,
     /// Ways through the gateway
     #[arg(long, value_enum, value_delimiter = ',', default_value = "encrypt,decrypt,both")]
     direction: Vec<Way>,
@@ -47,6 +54,15 @@ impl Pipeline {
             turns: pipeline::turns_of(self.packets),
             warm_turns: 16,
         };
+        let plan = match self.quick {
+            true => Plan {
+                ways: vec![Way::Encrypt, Way::Decrypt],
+                mixes: targets::sizes().into(),
+                sas: targets::SAS.into(),
+                ..plan
+            },
+            false => plan,
+        };
         match self.common.smoke {
             true => Plan { sas: vec![1, 100], rounds: 1, turns: 2, warm_turns: 1, ..plan },
             false => plan,
@@ -54,6 +70,9 @@ impl Pipeline {
     }
 
     pub fn run(&self) -> Result<(), Box<dyn Error>> {
+        if self.stages && !stages::counted() {
+            return Err("this program counts no stages: build it with --features stages".into());
+        }
         let core = pin(self.core)?;
         let plan = self.plan();
         let before = self.common.before();
