@@ -139,6 +139,11 @@ mod tests {
         fast: false,
     };
 
+    /// So many that three packets of each are one chunk.
+    fn some() -> impl Iterator<Item = Suite> + Clone {
+        Suite::all().step_by(9)
+    }
+
     fn note(suites: impl Iterator<Item = Suite>) {
         let suites: Vec<_> = suites.collect();
         assert!(suites.iter().all(|suite| *suite == suites[0]), "mixed: {suites:?}");
@@ -147,8 +152,9 @@ mod tests {
 
     /// Three packets of every suite, one suite after another, three times over.
     fn with_mixed_batch(check: impl Fn(&mut [Vec<u8>], &[SealKey], &[OpenKey])) {
+        let counting = |len| (1..=u8::try_from(len).unwrap()).collect::<Vec<_>>();
         let material =
-            |suite: Suite| (vec![1; suite.key_len()], vec![2; suite.integrity_key_len()]);
+            |suite: Suite| (counting(suite.key_len()), counting(suite.integrity_key_len()));
         let key = |suite| {
             let (key, mac) = material(suite);
             SealKey::at(NOTING, suite, &key, &mac, false, 0).unwrap()
@@ -158,15 +164,16 @@ mod tests {
             OpenKey::at(NOTING, suite, &key, &mac, false).unwrap()
         };
         let empty = |suite: Suite| vec![0; layout::HEADER + suite.iv_len() + suite.icv_len()];
-        let mut packets: Vec<_> = (0..3).flat_map(|_| Suite::all().map(empty)).collect();
-        let keys: Vec<_> = Suite::all().map(key).collect();
-        let open_keys: Vec<_> = Suite::all().map(open_key).collect();
+        let mut packets: Vec<_> = (0..3).flat_map(|_| some().map(empty)).collect();
+        let keys: Vec<_> = some().map(key).collect();
+        let open_keys: Vec<_> = some().map(open_key).collect();
         check(&mut packets, &keys, &open_keys);
     }
 
     #[test]
     fn a_kernel_is_called_once_for_all_packets_of_its_suite() {
-        let every_suite_at_once: Vec<_> = Suite::all().map(|suite| (suite, 3)).collect();
+        let mut every_suite_at_once: Vec<_> = some().map(|suite| (suite, 3)).collect();
+        every_suite_at_once.sort();
         with_mixed_batch(|packets, keys, open_keys| {
             let pairs = packets.iter_mut().zip(keys.iter().cycle());
             let mut batch: Vec<_> =

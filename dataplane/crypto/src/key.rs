@@ -39,6 +39,11 @@ pub enum BadKey {
         /// Octets given.
         have: usize,
     },
+    /// The key makes less of the cipher than its length promises (RFC 2405 §2.3, RFC 2451 §2.3).
+    #[error(
+        "the key is one of those with which {0} protects hardly anything; draw another at random"
+    )]
+    Weak(Suite),
     /// The IV epoch does not fit its 24 bits; cutting it short could repeat an IV.
     #[error("IV epoch {0:#x} has more than 24 bits; install a new key")]
     Epoch(u32),

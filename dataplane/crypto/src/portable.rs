@@ -1,71 +1,63 @@
 //! The definition: every suite on the RustCrypto crates, one packet after another.
+mod aead;
+mod aes;
 mod cbc;
+mod ccm;
+mod chacha;
+mod ctr;
+mod etm;
 mod gcm;
-mod mac;
+mod gmac;
+mod keyed_md5;
+mod legacy;
+pub(crate) mod mac;
+mod rc5;
+mod xcbc;
+
+use zeroize::Zeroize;
 
 use crate::backend::Family;
 use crate::batch::{Open, Seal};
-use crate::key::{BadKey, bad_encryption, bad_integrity};
+use crate::key::BadKey;
 use crate::schedule;
 use crate::suite::Suite;
-use zeroize::Zeroize;
 
 /// Runs whatever has no kernels of its own.
 pub(crate) const FAMILY: Family = Family { seal, open };
 
 /// What sealing needs of the keys, expanded.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "a context is one piece: no second cache miss per packet"
-)]
-pub(crate) enum SealSchedule {
-    Gcm(gcm::Gcm),
-    CbcHmac(cbc::SealCbc),
-    NullHmac(mac::Hmac),
-}
+pub(crate) struct SealSchedule(Sealing);
 
 /// What opening needs of the keys, expanded.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "a context is one piece: no second cache miss per packet"
-)]
-pub(crate) enum OpenSchedule {
-    Gcm(gcm::Gcm),
-    CbcHmac(cbc::OpenCbc),
-    NullHmac(mac::Hmac),
+pub(crate) struct OpenSchedule(Opening);
+
+#[allow(clippy::large_enum_variant, reason = "it lies in a box")]
+enum Sealing {
+    Aead(aead::Aead),
+    Etm(etm::SealEtm),
+}
+
+#[allow(clippy::large_enum_variant, reason = "it lies in a box")]
+enum Opening {
+    Aead(aead::Aead),
+    Etm(etm::OpenEtm),
 }
 
 impl SealSchedule {
     pub fn new(suite: Suite, encryption: &[u8], integrity: &[u8]) -> Result<Self, BadKey> {
-        let bad_mac = |_| bad_integrity(suite, integrity.len());
-        let hmac = |which| mac::Hmac::new(which, integrity).map_err(bad_mac);
-        let bad_key = |_| bad_encryption(suite, encryption.len());
-        Ok(match suite {
-            Suite::AesGcm(bits, _) => Self::Gcm(gcm::Gcm::new(bits, encryption).map_err(bad_key)?),
-            Suite::AesCbc(bits, which) => {
-                let cipher = cbc::Encrypt::new(bits, encryption).map_err(bad_key)?;
-                Self::CbcHmac(cbc::SealCbc { cipher, ivs: cbc::Ivs::draw()?, mac: hmac(which)? })
-            }
-            Suite::Null(which) => Self::NullHmac(hmac(which)?),
-            _ => return Err(bad_encryption(suite, encryption.len())),
-        })
+        Ok(Self(match aead::Aead::new(suite, encryption)? {
+            Some(aead) => Sealing::Aead(aead),
+            None => Sealing::Etm(etm::SealEtm::new(suite, encryption, integrity)?),
+        }))
     }
 }
 
 impl OpenSchedule {
     pub fn new(suite: Suite, encryption: &[u8], integrity: &[u8]) -> Result<Self, BadKey> {
-        let bad_mac = |_| bad_integrity(suite, integrity.len());
-        let hmac = |which| mac::Hmac::new(which, integrity).map_err(bad_mac);
-        let bad_key = |_| bad_encryption(suite, encryption.len());
-        Ok(match suite {
-            Suite::AesGcm(bits, _) => Self::Gcm(gcm::Gcm::new(bits, encryption).map_err(bad_key)?),
-            Suite::AesCbc(bits, which) => {
-                let cipher = cbc::Decrypt::new(bits, encryption).map_err(bad_key)?;
-                Self::CbcHmac(cbc::OpenCbc { cipher, mac: hmac(which)? })
-            }
-            Suite::Null(which) => Self::NullHmac(hmac(which)?),
-            _ => return Err(bad_encryption(suite, encryption.len())),
-        })
+        Ok(Self(match aead::Aead::new(suite, encryption)? {
+            Some(aead) => Opening::Aead(aead),
+            None => Opening::Etm(etm::OpenEtm::new(suite, encryption, integrity)?),
+        }))
     }
 }
 
@@ -80,10 +72,9 @@ fn seal(group: &mut [&mut Seal<'_>]) {
 /// `None`: the packet is not sealed, and its octets are anyone's guess.
 fn seal_one(item: &mut Seal<'_>) -> Option<()> {
     let schedule::SealSchedule::Portable(key) = item.key.schedule() else { return None };
-    match &***key {
-        SealSchedule::Gcm(key) => gcm::seal(key, item),
-        SealSchedule::CbcHmac(key) => cbc::seal(key, item),
-        SealSchedule::NullHmac(mac) => mac.sign(item.packet, item.sequence, item.key.esn()),
+    match &key.0 {
+        Sealing::Aead(aead) => aead.seal(item),
+        Sealing::Etm(etm) => etm.seal(item),
     }
 }
 
@@ -98,9 +89,8 @@ fn open(group: &mut [&mut Open<'_>]) {
 /// `None`: the ICV does not verify, and the packet is as it was.
 fn open_one(item: &mut Open<'_>) -> Option<()> {
     let schedule::OpenSchedule::Portable(key) = item.key.schedule() else { return None };
-    match &***key {
-        OpenSchedule::Gcm(key) => gcm::open(key, item),
-        OpenSchedule::CbcHmac(key) => cbc::open(key, item),
-        OpenSchedule::NullHmac(mac) => mac.verify(item.packet, item.sequence, item.key.esn()),
+    match &key.0 {
+        Opening::Aead(aead) => aead.open(item),
+        Opening::Etm(etm) => etm.open(item),
     }
 }

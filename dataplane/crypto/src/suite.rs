@@ -161,7 +161,7 @@ pub enum Legacy {
     Cast128(u8),
     /// ENCR_BLOWFISH, 5 to 56 octets of key.
     Blowfish(u8),
-    /// ENCR_RC5: RC5-32/16 (RFC 2040), 5 to [`Legacy::KEY_MAX`] octets of key.
+    /// ENCR_RC5: RC5-32/16 (RFC 2040), 5 to 255 octets of key.
     Rc5(u8),
     /// ENCR_IDEA.
     Idea,
@@ -170,8 +170,39 @@ pub enum Legacy {
 }
 
 impl Legacy {
-    /// The longest key, in octets, that an SA's record carries. RC5 could take 255 (RFC 2451 §2.2).
-    pub const KEY_MAX: u8 = 64;
+    /// Each of them, with the shortest, the usual and the longest key where its length is free.
+    const SOME: [Self; 13] = [
+        Self::Des,
+        Self::TripleDes,
+        Self::Cast128(5),
+        Self::Cast128(10),
+        Self::Cast128(16),
+        Self::Blowfish(5),
+        Self::Blowfish(16),
+        Self::Blowfish(56),
+        Self::Rc5(5),
+        Self::Rc5(16),
+        Self::Rc5(255),
+        Self::Idea,
+        Self::TripleIdea,
+    ];
+
+    /// `None`: no such cipher. `Some(None)`: it has no key of so many bits.
+    fn negotiate(encryption: EncryptionId, bits: u16) -> Option<Option<Self>> {
+        let octets = || u8::try_from(bits / 8).ok().filter(|_| bits.is_multiple_of(8));
+        let free = |least, most| octets().filter(|octets| (least..=most).contains(octets));
+        let fixed = |cipher| (bits == 0).then_some(cipher);
+        Some(match encryption {
+            EncryptionId::ENCR_DES => fixed(Self::Des),
+            EncryptionId::ENCR_3DES => fixed(Self::TripleDes),
+            EncryptionId::ENCR_CAST => free(5, 16).map(Self::Cast128),
+            EncryptionId::ENCR_BLOWFISH => free(5, 56).map(Self::Blowfish),
+            EncryptionId::ENCR_RC5 => free(5, 255).map(Self::Rc5),
+            EncryptionId::ENCR_IDEA => fixed(Self::Idea),
+            EncryptionId::ENCR_3IDEA => fixed(Self::TripleIdea),
+            _ => return None,
+        })
+    }
 
     /// Octets of the key.
     pub const fn key_len(self) -> usize {
@@ -205,6 +236,27 @@ impl Legacy {
     }
 }
 
+/// A cipher that still waits for its integrity.
+enum Cipher {
+    Ctr(KeyBits),
+    Cbc(KeyBits),
+    Null,
+    Legacy(Legacy),
+}
+
+impl Cipher {
+    /// `None`: none has this number. `Some(None)`: it has no such key.
+    fn negotiate(encryption: EncryptionId, bits: u16) -> Option<Option<Self>> {
+        let aes = KeyBits::negotiate(bits);
+        Some(match encryption {
+            EncryptionId::ENCR_AES_CTR => aes.map(Self::Ctr),
+            EncryptionId::ENCR_AES_CBC => aes.map(Self::Cbc),
+            EncryptionId::ENCR_NULL => (bits == 0).then_some(Self::Null),
+            legacy => Legacy::negotiate(legacy, bits)?.map(Self::Legacy),
+        })
+    }
+}
+
 /// A cipher with its integrity. Closed: past [`Suite::negotiate`] nobody asks "is it supported?" again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Suite {
@@ -227,18 +279,29 @@ pub enum Suite {
 }
 
 impl Suite {
-    /// Every suite of this build; of a legacy cipher whose key length is free a few lengths.
+    /// Every suite of this build; of a legacy cipher whose key length is free the shortest, the usual and
+    /// the longest.
     pub fn all() -> impl Iterator<Item = Self> + Clone {
-        let macs = || Integrity::ALL.into_iter().take(4);
-        let gcm = KeyBits::ALL.into_iter().map(|bits| Self::AesGcm(bits, Icv::I16));
-        let cbc = KeyBits::ALL
-            .into_iter()
-            .flat_map(move |bits| macs().map(move |mac| Self::AesCbc(bits, mac)));
-        gcm.chain(cbc).chain(macs().map(Self::Null))
+        let bits = || KeyBits::ALL.into_iter();
+        let icvs = |bits| Icv::ALL.into_iter().map(move |icv| (bits, icv));
+        let macs = || Integrity::ALL.into_iter();
+        let behind = move || macs().filter(|mac| *mac != Integrity::KeyedMd5);
+        let sized = move || bits().flat_map(move |bits| behind().map(move |mac| (bits, mac)));
+        let legacy = move |cipher| behind().map(move |mac| Self::Legacy(cipher, mac));
+        let gcm = bits().flat_map(icvs).map(|(bits, icv)| Self::AesGcm(bits, icv));
+        let ccm = bits().flat_map(icvs).map(|(bits, icv)| Self::AesCcm(bits, icv));
+        gcm.chain(bits().map(Self::AesGmac))
+            .chain(ccm)
+            .chain([Self::ChaCha20Poly1305])
+            .chain(sized().map(|(bits, mac)| Self::AesCtr(bits, mac)))
+            .chain(sized().map(|(bits, mac)| Self::AesCbc(bits, mac)))
+            .chain(macs().map(Self::Null))
+            .chain(Legacy::SOME.into_iter().flat_map(legacy))
     }
 
     /// From the open registries to what we can run. `key_bits` is the Key Length attribute (RFC 7296
-    /// §3.3.5): required for AES, 0 for ENCR_NULL. An AEAD goes with integrity NONE (RFC 7296 §3.3.3).
+    /// §3.3.5): required where the cipher's key has several lengths, 0 where it has one or none. An AEAD
+    /// goes with integrity NONE (RFC 7296 §3.3.3).
     ///
     /// # Errors
     /// [`Unsupported`] names the part that this build cannot run.
@@ -249,18 +312,39 @@ impl Suite {
     ) -> Result<Self, Unsupported> {
         let bad_bits = Unsupported::KeyBits { encryption, bits: key_bits };
         let bad_integrity = Unsupported::Integrity { encryption, integrity };
-        let aes = KeyBits::negotiate(key_bits).ok_or(bad_bits);
-        let mac = Integrity::negotiate(integrity)
-            .filter(|mac| Integrity::ALL.iter().take(4).any(|known| known == mac))
-            .ok_or(bad_integrity);
-        match encryption {
-            EncryptionId::ENCR_AES_GCM_16 if integrity != IntegrityId::NONE => Err(bad_integrity),
-            EncryptionId::ENCR_AES_GCM_16 => Ok(Self::AesGcm(aes?, Icv::I16)),
-            EncryptionId::ENCR_AES_CBC => Ok(Self::AesCbc(aes?, mac?)),
-            EncryptionId::ENCR_NULL if key_bits != 0 => Err(bad_bits),
-            EncryptionId::ENCR_NULL => Ok(Self::Null(mac?)),
-            other => Err(Unsupported::Encryption(other)),
+        if let Some(aead) = Self::aead(encryption, key_bits) {
+            let alone = integrity == IntegrityId::NONE;
+            return if alone { aead.ok_or(bad_bits) } else { Err(bad_integrity) };
         }
+        let cipher = Cipher::negotiate(encryption, key_bits)
+            .ok_or(Unsupported::Encryption(encryption))?
+            .ok_or(bad_bits)?;
+        let fits = |mac: &Integrity| *mac != Integrity::KeyedMd5 || matches!(cipher, Cipher::Null);
+        let mac = Integrity::negotiate(integrity).filter(fits).ok_or(bad_integrity)?;
+        Ok(match cipher {
+            Cipher::Ctr(bits) => Self::AesCtr(bits, mac),
+            Cipher::Cbc(bits) => Self::AesCbc(bits, mac),
+            Cipher::Null => Self::Null(mac),
+            Cipher::Legacy(cipher) => Self::Legacy(cipher, mac),
+        })
+    }
+
+    /// `None`: no AEAD has this number. `Some(None)`: it has no such key.
+    fn aead(encryption: EncryptionId, bits: u16) -> Option<Option<Self>> {
+        let aes = KeyBits::negotiate(bits);
+        let gcm = |icv| aes.map(|bits| Self::AesGcm(bits, icv));
+        let ccm = |icv| aes.map(|bits| Self::AesCcm(bits, icv));
+        Some(match encryption {
+            EncryptionId::ENCR_AES_GCM_16 => gcm(Icv::I16),
+            EncryptionId::ENCR_AES_GCM_12 => gcm(Icv::I12),
+            EncryptionId::ENCR_AES_GCM_8 => gcm(Icv::I8),
+            EncryptionId::ENCR_NULL_AUTH_AES_GMAC => aes.map(Self::AesGmac),
+            EncryptionId::ENCR_AES_CCM_16 => ccm(Icv::I16),
+            EncryptionId::ENCR_AES_CCM_12 => ccm(Icv::I12),
+            EncryptionId::ENCR_AES_CCM_8 => ccm(Icv::I8),
+            EncryptionId::ENCR_CHACHA20_POLY1305 => (bits == 0).then_some(Self::ChaCha20Poly1305),
+            _ => return None,
+        })
     }
 
     /// The numbers that [`Suite::negotiate`] makes this of: Transform Type 1, Key Length attribute, Transform
@@ -441,10 +525,13 @@ impl fmt::Display for Suite {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsupported {
     /// No such cipher in this build.
-    #[error("{0} is not supported; use ENCR_AES_GCM_16, ENCR_AES_CBC or ENCR_NULL")]
+    #[error("{0} is not supported; use ENCR_AES_GCM_16")]
     Encryption(EncryptionId),
     /// The cipher has no key of this length.
-    #[error("{encryption} has no key of {bits} bits; AES takes 128, 192 or 256, ENCR_NULL none")]
+    #[error(
+        "{encryption} has no key of {bits} bits; AES takes 128, 192 or 256; the length is not named where \
+         there is only one"
+    )]
     KeyBits {
         /// The cipher asked for.
         encryption: EncryptionId,
@@ -454,7 +541,7 @@ pub enum Unsupported {
     /// The integrity algorithm is unknown here, missing, or given to an AEAD that has its own.
     #[error(
         "{encryption} with integrity {integrity} is not supported; an AEAD takes NONE, any other \
-         cipher AUTH_HMAC_SHA1_96, _SHA2_256_128, _SHA2_384_192 or _SHA2_512_256"
+         cipher needs one, AUTH_HMAC_SHA2_256_128 for choice"
     )]
     Integrity {
         /// The cipher asked for.
@@ -467,7 +554,10 @@ pub enum Unsupported {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Integrity::{HmacSha1_96, HmacSha2_256_128, HmacSha2_384_192, HmacSha2_512_256};
+    use Integrity::{
+        AesCmac96, AesXcbc96, HmacMd5_96, HmacSha1_96, HmacSha2_256_128, HmacSha2_384_192,
+        HmacSha2_512_256, KeyedMd5,
+    };
     use KeyBits::{B128, B192, B256};
 
     #[test]
@@ -482,7 +572,7 @@ mod tests {
     fn the_registries_lead_to_every_suite_and_to_nothing_else() {
         let mut found = Vec::new();
         for encryption in 0..64 {
-            for bits in [0, 64, 128, 192, 256, 512, u16::MAX] {
+            for bits in [0, 40, 64, 80, 128, 192, 256, 448, 512, 2040, u16::MAX] {
                 for integrity in 0..64 {
                     found.extend(Suite::negotiate(
                         EncryptionId(encryption),
@@ -492,8 +582,15 @@ mod tests {
                 }
             }
         }
+        let known = |suite: &Suite| match *suite {
+            Suite::Legacy(cipher, _) => Legacy::SOME.contains(&cipher),
+            _ => true,
+        };
+        found.retain(known); // of the ciphers with free lengths there are more
         found.sort();
-        assert_eq!(found, Suite::all().collect::<Vec<_>>());
+        let mut all: Vec<_> = Suite::all().collect();
+        all.sort();
+        assert_eq!(found, all);
     }
 
     #[test]
@@ -501,6 +598,9 @@ mod tests {
         let (gcm, cbc) = (EncryptionId::ENCR_AES_GCM_16, EncryptionId::ENCR_AES_CBC);
         let (sha1, none) = (IntegrityId::AUTH_HMAC_SHA1_96, IntegrityId::NONE);
         let null = EncryptionId::ENCR_NULL;
+        let (blowfish, chacha) =
+            (EncryptionId::ENCR_BLOWFISH, EncryptionId::ENCR_CHACHA20_POLY1305);
+        let kpdk = IntegrityId::AUTH_KPDK_MD5;
         for (encryption, bits, integrity, why) in [
             (gcm, 128, sha1, Unsupported::Integrity { encryption: gcm, integrity: sha1 }),
             (gcm, 0, none, Unsupported::KeyBits { encryption: gcm, bits: 0 }),
@@ -508,7 +608,13 @@ mod tests {
             (cbc, 129, sha1, Unsupported::KeyBits { encryption: cbc, bits: 129 }),
             (null, 0, none, Unsupported::Integrity { encryption: null, integrity: none }),
             (null, 128, sha1, Unsupported::KeyBits { encryption: null, bits: 128 }),
-            (EncryptionId(3), 0, sha1, Unsupported::Encryption(EncryptionId(3))),
+            (EncryptionId(1), 0, sha1, Unsupported::Encryption(EncryptionId(1))),
+            (EncryptionId(23), 128, none, Unsupported::Encryption(EncryptionId(23))),
+            (cbc, 128, kpdk, Unsupported::Integrity { encryption: cbc, integrity: kpdk }),
+            (blowfish, 0, sha1, Unsupported::KeyBits { encryption: blowfish, bits: 0 }),
+            (blowfish, 456, sha1, Unsupported::KeyBits { encryption: blowfish, bits: 456 }),
+            (blowfish, 44, sha1, Unsupported::KeyBits { encryption: blowfish, bits: 44 }),
+            (chacha, 256, none, Unsupported::KeyBits { encryption: chacha, bits: 256 }),
         ] {
             assert_eq!(Suite::negotiate(encryption, bits, integrity), Err(why));
         }
@@ -521,7 +627,15 @@ mod tests {
             (Suite::AesGcm(B128, Icv::I16), 8, 16, 4, 20, 0), // RFC 4106
             (Suite::AesGcm(B192, Icv::I16), 8, 16, 4, 28, 0),
             (Suite::AesGcm(B256, Icv::I16), 8, 16, 4, 36, 0),
-            (Suite::AesCbc(B128, HmacSha1_96), 16, 12, 16, 16, 20), // RFC 3602, RFC 2404
+            (Suite::AesGcm(B256, Icv::I8), 8, 8, 4, 36, 0),
+            (Suite::AesGmac(B256), 8, 16, 4, 36, 0), // RFC 4543
+            (Suite::AesCcm(B256, Icv::I12), 8, 12, 4, 35, 0), // RFC 4309
+            (Suite::ChaCha20Poly1305, 8, 16, 4, 36, 0), // RFC 7634
+            (Suite::AesCtr(B192, AesXcbc96), 8, 12, 4, 28, 16), // RFC 3686, RFC 3566
+            (Suite::Null(KeyedMd5), 0, 16, 4, 0, 16), // RFC 1828
+            (Suite::Legacy(Legacy::TripleIdea, HmacMd5_96), 8, 12, 8, 48, 16),
+            (Suite::Legacy(Legacy::Des, AesCmac96), 8, 12, 8, 8, 16), // RFC 2405, RFC 4494
+            (Suite::AesCbc(B128, HmacSha1_96), 16, 12, 16, 16, 20),   // RFC 3602, RFC 2404
             (Suite::AesCbc(B192, HmacSha2_256_128), 16, 16, 16, 24, 32), // RFC 4868
             (Suite::AesCbc(B256, HmacSha2_384_192), 16, 24, 16, 32, 48),
             (Suite::Null(HmacSha2_512_256), 0, 32, 4, 0, 64),

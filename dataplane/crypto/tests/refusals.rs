@@ -101,8 +101,8 @@ fn another_key_or_the_other_kind_of_number_does_not_open() {
 
 #[test]
 fn a_packet_opens_once_in_place() {
-    // opened again it is plaintext where ciphertext should be, and NULL alone cannot tell
-    for suite in Suite::all().filter(|suite| !matches!(suite, Suite::Null(_))) {
+    // opened again it is plaintext where ciphertext should be; where nothing is encrypted nobody can tell
+    for suite in Suite::all().filter(|suite| suite.encrypts()) {
         let both = pair(suite, false, 3);
         let mut packet = unsealed(suite, 7, &payload(suite, 1, 60));
         seal_one(&both.seal, 7, &mut packet);

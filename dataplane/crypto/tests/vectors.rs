@@ -46,7 +46,7 @@ fn all_of_them_open_in_one_batch() {
 
 #[test]
 fn suites_without_a_random_iv_seal_to_the_very_octets() {
-    let fixed = |suite| !matches!(suite, Suite::AesCbc(..));
+    let fixed = |suite| !matches!(suite, Suite::AesCbc(..) | Suite::Legacy(..));
     for (vector, backend) in vectors_and_backends().filter(|(vector, _)| fixed(vector.suite)) {
         let mut packet = unsealed(vector.suite, vector.sequence, &vector.payload);
         packet[..4].copy_from_slice(&vector.packet[..4]);

