@@ -1,15 +1,20 @@
 //! AES on the CPU's own instructions, in four tiers, packets abreast.
 use crate::backend::Family;
 use crate::mac::MacKernel;
-use crate::suite::KeyBits;
 
 pub(crate) mod cbc;
 mod ccm;
 mod cmac;
+mod abreast;
+mod ctr;
+mod gcm;
+mod ghash;
+mod lanes;
 pub(crate) mod schedule;
 
 pub(crate) use ccm::CcmKey;
 pub(crate) use cmac::AesMacKey;
+pub(crate) use gcm::GcmKey;
 pub(crate) use schedule::{DecryptKey, EncryptKey};
 
 /// One tier's kernels. All of them take packets that [`seal`](crate::seal) and [`open`](crate::open) have
@@ -51,17 +56,4 @@ pub(crate) struct CbcJob<'a, Key> {
     pub key: &'a Key,
     pub iv: [u8; 16],
     pub body: &'a mut [u8],
-}
-
-/// What GCM and GMAC need of the key: round keys, powers of the hash key, salt.
-#[repr(C, align(64))]
-pub(crate) struct GcmKey {
-    todo: [u8; 64],
-}
-
-impl GcmKey {
-    /// From key ‖ salt (RFC 4106 §8.1). `None`: the length is wrong, or the CPU has no AES-NI.
-    pub fn new(_bits: KeyBits, _material: &[u8]) -> Option<Self> {
-        None
-    }
 }

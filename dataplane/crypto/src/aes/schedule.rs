@@ -7,6 +7,8 @@ use crate::suite::KeyBits;
 
 /// Round keys of the longest key.
 const ROUND_KEYS: usize = 15;
+/// Round keys in the order of use; those that a shorter key has not are zero.
+pub(crate) type RoundKeys = [[u8; 16]; ROUND_KEYS];
 /// Words of the longest schedule (FIPS 197 §5.2: four for each round, and four before the first).
 const WORDS: usize = 4 * ROUND_KEYS;
 
@@ -17,7 +19,7 @@ const WORDS: usize = 4 * ROUND_KEYS;
 #[repr(C, align(64))]
 #[derive(Clone)]
 pub(crate) struct EncryptKey {
-    keys: [[u8; 16]; ROUND_KEYS],
+    keys: RoundKeys,
     rounds: u8,
 }
 
@@ -26,7 +28,7 @@ pub(crate) struct EncryptKey {
 #[repr(C, align(64))]
 #[derive(Clone)]
 pub(crate) struct DecryptKey {
-    keys: [[u8; 16]; ROUND_KEYS],
+    keys: RoundKeys,
     rounds: u8,
 }
 
@@ -39,7 +41,7 @@ impl EncryptKey {
     }
 
     /// The round keys in order, the one that whitens first. Those past [`rounds`](Self::rounds) are zero.
-    pub fn keys(&self) -> &[[u8; 16]; ROUND_KEYS] {
+    pub fn keys(&self) -> &RoundKeys {
         &self.keys
     }
 
@@ -58,7 +60,7 @@ impl DecryptKey {
     }
 
     /// As [`EncryptKey::keys`], of the inverse cipher.
-    pub fn keys(&self) -> &[[u8; 16]; ROUND_KEYS] {
+    pub fn keys(&self) -> &RoundKeys {
         &self.keys
     }
 
@@ -104,7 +106,7 @@ const fn double(rcon: u8) -> u8 {
     (rcon << 1) ^ if rcon & 0x80 == 0 { 0 } else { 0x1b }
 }
 
-fn round_keys(words: &[u32; WORDS]) -> [[u8; 16]; ROUND_KEYS] {
+fn round_keys(words: &[u32; WORDS]) -> RoundKeys {
     let mut keys = [[0; 16]; ROUND_KEYS];
     for (octets, word) in keys.as_flattened_mut().as_chunks_mut::<4>().0.iter_mut().zip(words) {
         *octets = word.to_le_bytes();

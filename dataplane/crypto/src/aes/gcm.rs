@@ -1,0 +1,108 @@
+//! AES-GCM in ESP (RFC 4106): a packet's counter blocks and its hash in one pass over it.
+//!
+//! The packet itself is the stream that is cut into vectors. Its header and IV are just one block long, so
+//! the first lane belongs to nobody's text: it carries the counter block of the tag, E(J0), through the
+//! cipher and the associated data into the hash. The length block takes the lane behind the last.
+mod batch;
+mod group;
+mod open;
+mod seal;
+mod stream;
+mod tail;
+mod tiers;
+
+use super::ghash::{self, POWERS};
+use super::lanes::{Aesni, Lanes};
+use super::schedule::{EncryptKey, RoundKeys};
+use crate::suite::KeyBits;
+
+pub(super) use tiers::{AESNI, AVX512, VAES, VAES256};
+
+/// Octets of the salt in front of the explicit IV (RFC 4106 §4).
+const SALT: usize = 4;
+/// Round keys of the longest key.
+const ROUND_KEYS: usize = 15;
+/// Blocks of a key: powers, salt, round keys.
+const BLOCKS: usize = POWERS + 1 + ROUND_KEYS;
+
+/// What GCM and GMAC need of the key. Holds key material: lives in a [`Wiped`](crate::wiped::Wiped).
+///
+/// To hold one is to know that the CPU has AES-NI. Powers of the hash key stand in front of the round keys:
+/// a short packet needs the low powers, a short key the first round keys, and both together are one run
+/// of cache lines.
+#[repr(C, align(16))]
+pub(crate) struct GcmKey {
+    /// H¹⁷ to H, the salt with the number of rounds, the round keys.
+    blocks: [[u8; 16]; BLOCKS],
+}
+
+impl GcmKey {
+    /// From key ‖ salt (RFC 4106 §8.1). `None`: the length is wrong, or the CPU lacks AES-NI, PCLMULQDQ
+    /// or AVX2.
+    pub fn new(bits: KeyBits, material: &[u8]) -> Option<Self> {
+        let (key, salt) = material.split_last_chunk::<SALT>()?;
+        let aes = EncryptKey::new(bits, key)?;
+        let l = Aesni::detect()?;
+        let mut blocks = [[0; 16]; BLOCKS];
+        let (powers, rest) = blocks.split_first_chunk_mut::<POWERS>()?;
+        let (first, round_keys) = rest.split_first_mut()?;
+        *powers = ghash::powers(l, encrypt_zero(l, &aes));
+        first.iter_mut().zip(salt).for_each(|(to, from)| *to = *from);
+        first[SALT] = aes.rounds() as u8;
+        round_keys.copy_from_slice(aes.keys());
+        Some(Self { blocks })
+    }
+
+    /// 10, 12 or 14.
+    #[inline(always)]
+    fn rounds(&self) -> usize {
+        usize::from(self.blocks[POWERS][SALT])
+    }
+
+    #[inline(always)]
+    fn round_keys(&self) -> &RoundKeys {
+        const FIRST: usize = POWERS + 1;
+        let (_, keys) = self.blocks.split_at(FIRST);
+        keys.first_chunk().unwrap_or(&[[0; 16]; ROUND_KEYS])
+    }
+
+    /// The round key of the last round.
+    #[inline(always)]
+    fn last_key(&self) -> &[u8; 16] {
+        self.blocks.get(POWERS + 1 + self.rounds()).unwrap_or(&[0; 16])
+    }
+
+    /// A vector of falling powers, the first of them H to the `exponent`. Lanes behind H¹ hold anything: to
+    /// be multiplied by zero.
+    #[inline(always)]
+    fn powers<L: Lanes>(&self, l: L, exponent: usize) -> L::V {
+        let first = POWERS.wrapping_sub(exponent).min(POWERS - 1);
+        l.load(self.blocks.as_flattened().get(16 * first..).unwrap_or(&[]))
+    }
+
+    /// The nonce with counter 0 (RFC 4106 §4), whitened, in every lane. `iv`: its octets in memory order.
+    #[inline(always)]
+    fn base<L: Lanes>(&self, l: L, iv: u64) -> L::V {
+        let [a, b, c, d, ..] = self.blocks[POWERS];
+        let salt = u128::from(u32::from_le_bytes([a, b, c, d]));
+        let [whitening, ..] = self.round_keys();
+        l.xor(l.splat(salt | u128::from(iv) << 32), l.splat_from(whitening))
+    }
+
+    /// What a packet whose end is `blocks` blocks, the length block included, reads of the key.
+    #[inline(always)]
+    fn needed(&self, blocks: usize, rounds: usize) -> &[u8] {
+        let first = POWERS.saturating_sub(blocks);
+        let octets = self.blocks.as_flattened();
+        octets.get(16 * first..16 * (POWERS + 2 + rounds)).unwrap_or(octets)
+    }
+}
+
+/// The hash key before it is prepared (NIST SP 800-38D §7.1, step 1).
+fn encrypt_zero(l: Aesni, key: &EncryptKey) -> u128 {
+    let mut keys = key.keys().iter().map(|key| l.splat_from(key)).take(key.rounds() + 1);
+    let whitening = keys.next().unwrap_or(l.zero());
+    let last = keys.next_back().unwrap_or(l.zero());
+    let state = keys.fold(whitening, |state, key| l.round(state, key));
+    l.block(l.last_round(state, last))
+}
