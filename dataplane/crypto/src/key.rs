@@ -2,6 +2,7 @@
 use core::fmt;
 
 use crate::backend::{Backend, OpenKernel, SealKernel};
+use crate::layout::HEADER;
 use crate::schedule::{OpenSchedule, Place, SealSchedule};
 use crate::suite::Suite;
 use crate::wiped::Wiped;
@@ -13,8 +14,40 @@ const EPOCH_MAX: u32 = 0xff_ffff;
 /// Numbers kept free at the end, so that a caller's reservation ahead cannot overflow.
 const MARGIN: u64 = u32::MAX as u64;
 
-/// Packets are grouped by this: backend, then suite (so family and key size), never SA.
-pub(crate) type Lane = (u8, Suite);
+/// Packets are grouped by this: backend, then suite (so family and key size), never SA. One number, because
+/// every packet's is compared.
+pub(crate) type Lane = u32;
+
+/// What every packet is measured against, worked out once.
+#[derive(Clone, Copy)]
+pub(crate) struct Shape {
+    /// Octets of header, IV and ICV.
+    least: u16,
+    /// The cipher's unit less one: the bits that are clear in the length of a whole body.
+    ragged: u8,
+}
+
+impl Shape {
+    fn of(suite: Suite) -> Self {
+        Self {
+            least: (HEADER + suite.iv_len() + suite.icv_len()) as u16,
+            ragged: (suite.unit() - 1) as u8,
+        }
+    }
+
+    /// As [`Suite::accepts`].
+    #[inline(always)]
+    pub fn accepts(self, len: usize) -> bool {
+        match len.checked_sub(self.least.into()) {
+            Some(body) => body & usize::from(self.ragged) == 0,
+            None => false,
+        }
+    }
+}
+
+fn lane(place: Place, suite: Suite) -> Lane {
+    u32::from(place.backend.rank) << 24 | suite.code()
+}
 
 /// Why key material was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,14 +89,17 @@ pub enum BadKey {
 /// its own, wiped when dropped.
 pub struct SealKey(Wiped<Sealing>);
 
-#[repr(align(64))]
+/// In this order: what the batch looks at first is one cache line.
+#[repr(C, align(64))]
 struct Sealing {
     kernel: SealKernel,
     sequence_limit: u64,
     iv_base: u64,
     backend: &'static Backend,
-    suite: Suite,
+    lane: Lane,
+    shape: Shape,
     esn: bool,
+    suite: Suite,
     schedule: SealSchedule,
 }
 
@@ -71,17 +107,20 @@ struct Sealing {
 /// wiped when dropped.
 pub struct OpenKey(Wiped<Opening>);
 
-#[repr(align(64))]
+/// As [`Sealing`].
+#[repr(C, align(64))]
 struct Opening {
     kernel: OpenKernel,
     backend: &'static Backend,
-    suite: Suite,
+    lane: Lane,
+    shape: Shape,
     esn: bool,
+    suite: Suite,
     schedule: OpenSchedule,
 }
 
 impl SealKey {
-    /// A context on the fastest backend. `encryption` is the cipher's key with a counter mode's salt behind
+    /// A context on the backend that [`start`](crate::start) chose, or else on the fastest one. `encryption` is the cipher's key with a counter mode's salt behind
     /// it (RFC 4106 §8.1); `esn` means 64-bit sequence numbers. `iv_epoch` (24 bits) stands on top of a
     /// counter mode's explicit IVs and must never be the same twice under one key; other suites ignore it.
     ///
@@ -94,7 +133,7 @@ impl SealKey {
         esn: bool,
         iv_epoch: u32,
     ) -> Result<Self, BadKey> {
-        Self::on(Backend::best(), suite, encryption, integrity, esn, iv_epoch)
+        Self::at(Place::chosen(suite), suite, encryption, integrity, esn, iv_epoch)
     }
 
     /// As [`SealKey::new`], on a backend of the caller's choice.
@@ -131,6 +170,8 @@ impl SealKey {
                 sequence_limit: sequence_limit(suite, esn),
                 iv_base,
                 backend: place.backend,
+                lane: lane(place, suite),
+                shape: Shape::of(suite),
                 suite,
                 esn,
                 schedule: SealSchedule::new(place, suite, encryption, integrity)?,
@@ -140,6 +181,7 @@ impl SealKey {
     }
 
     /// What this context seals with.
+    #[inline(always)]
     pub fn suite(&self) -> Suite {
         self.0.suite
     }
@@ -151,23 +193,33 @@ impl SealKey {
 
     /// The last number that may be sealed; then the SA needs new keys. 2⁴⁰−1 in a counter mode (the room
     /// of an IV epoch), 2³²−1 without ESN (RFC 4303 §3.3.3), whichever is less.
+    #[inline(always)]
     pub fn sequence_limit(&self) -> u64 {
         self.0.sequence_limit
     }
 
+    #[inline(always)]
     pub(crate) fn lane(&self) -> Lane {
-        (self.0.backend.rank, self.0.suite)
+        self.0.lane
     }
 
+    #[inline(always)]
+    pub(crate) fn shape(&self) -> Shape {
+        self.0.shape
+    }
+
+    #[inline(always)]
     pub(crate) fn kernel(&self) -> SealKernel {
         self.0.kernel
     }
 
+    #[inline(always)]
     pub(crate) fn esn(&self) -> bool {
         self.0.esn
     }
 
     /// What a counter mode adds the packet's number to: the IV epoch in the top 24 bits.
+    #[inline(always)]
     pub(crate) fn iv_base(&self) -> u64 {
         self.0.iv_base
     }
@@ -177,13 +229,14 @@ impl SealKey {
         self.0.backend
     }
 
+    #[inline(always)]
     pub(crate) fn schedule(&self) -> &SealSchedule {
         &self.0.schedule
     }
 }
 
 impl OpenKey {
-    /// A context on the fastest backend. `encryption` is the cipher's key with a counter mode's salt behind
+    /// A context on the backend that [`start`](crate::start) chose, or else on the fastest one. `encryption` is the cipher's key with a counter mode's salt behind
     /// it (RFC 4106 §8.1); `esn` means 64-bit sequence numbers.
     ///
     /// # Errors
@@ -194,7 +247,7 @@ impl OpenKey {
         integrity: &[u8],
         esn: bool,
     ) -> Result<Self, BadKey> {
-        Self::on(Backend::best(), suite, encryption, integrity, esn)
+        Self::at(Place::chosen(suite), suite, encryption, integrity, esn)
     }
 
     /// As [`OpenKey::new`], on a backend of the caller's choice.
@@ -223,6 +276,8 @@ impl OpenKey {
             Ok(Opening {
                 kernel: place.family.open,
                 backend: place.backend,
+                lane: lane(place, suite),
+                shape: Shape::of(suite),
                 suite,
                 esn,
                 schedule: OpenSchedule::new(place, suite, encryption, integrity)?,
@@ -232,6 +287,7 @@ impl OpenKey {
     }
 
     /// What this context opens.
+    #[inline(always)]
     pub fn suite(&self) -> Suite {
         self.0.suite
     }
@@ -241,14 +297,22 @@ impl OpenKey {
         self.0.backend.name
     }
 
+    #[inline(always)]
     pub(crate) fn lane(&self) -> Lane {
-        (self.0.backend.rank, self.0.suite)
+        self.0.lane
     }
 
+    #[inline(always)]
+    pub(crate) fn shape(&self) -> Shape {
+        self.0.shape
+    }
+
+    #[inline(always)]
     pub(crate) fn kernel(&self) -> OpenKernel {
         self.0.kernel
     }
 
+    #[inline(always)]
     pub(crate) fn esn(&self) -> bool {
         self.0.esn
     }
@@ -258,6 +322,7 @@ impl OpenKey {
         self.0.backend
     }
 
+    #[inline(always)]
     pub(crate) fn schedule(&self) -> &OpenSchedule {
         &self.0.schedule
     }

@@ -43,6 +43,7 @@ mod layout;
 mod mac;
 mod portable;
 mod schedule;
+mod selftest;
 mod suite;
 #[cfg(test)]
 mod test_hex;
@@ -51,4 +52,5 @@ mod wiped;
 pub use backend::Backend;
 pub use batch::{BadIcv, Open, Seal, open, seal};
 pub use key::{BadKey, OpenKey, SealKey};
+pub use selftest::{Fallbacks, NoSuchBackend, SelfTest, VARIABLE, start, started};
 pub use suite::{Icv, Integrity, KeyBits, Legacy, Suite, Unsupported};

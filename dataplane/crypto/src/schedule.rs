@@ -1,11 +1,11 @@
 //! Which kernel runs a key, and the key expanded for that kernel: decided here, once, when the key is built.
 use crate::backend::{self, Backend, Family};
 use crate::key::{BadKey, bad_encryption, bad_integrity};
-use crate::portable;
 use crate::suite::Suite;
 use crate::wiped::Wiped;
 #[cfg(target_arch = "x86_64")]
 use crate::{aes, chacha, etm};
+use crate::{portable, selftest};
 
 /// What sealing needs of the keys. A fast one lies inline, so that a context is one piece and costs a
 /// packet one run of cache lines; the portable ones are larger, and boxed.
@@ -46,11 +46,23 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// Where a key runs whose maker did not choose.
+    pub fn chosen(suite: Suite) -> Self {
+        match selftest::started() {
+            Some(test) => test.place(suite),
+            None => Self::of(Backend::best(), suite),
+        }
+    }
+
+    /// Where every suite can run.
+    pub const PORTABLE: Self =
+        Self { backend: &backend::PORTABLE, family: portable::FAMILY, fast: false };
+
     /// On `backend` if it has kernels of its own for the suite, else on the portable one.
     pub fn of(backend: &'static Backend, suite: Suite) -> Self {
         match fast_family(backend, suite) {
             Some(family) => Self { backend, family, fast: true },
-            None => Self { backend: &backend::PORTABLE, family: portable::FAMILY, fast: false },
+            None => Self::PORTABLE,
         }
     }
 }

@@ -215,6 +215,11 @@ impl Legacy {
         }
     }
 
+    /// Below 2¹².
+    const fn code(self) -> u32 {
+        (self.id().0 as u32) << 8 | self.key_len() as u32 & 0xff
+    }
+
     const fn id(self) -> EncryptionId {
         match self {
             Self::Des => EncryptionId::ENCR_DES,
@@ -440,7 +445,7 @@ impl Suite {
     }
 
     /// The cipher works on multiples of this many octets.
-    const fn unit(self) -> usize {
+    pub(crate) const fn unit(self) -> usize {
         match self {
             Self::AesCbc(..) => 16,
             Self::Legacy(..) => 8,
@@ -501,6 +506,21 @@ impl Suite {
             Some(body) => body % self.unit() == 0,
             None => false,
         }
+    }
+
+    /// A number of its own for every suite, below 2²⁴.
+    pub(crate) const fn code(self) -> u32 {
+        let (family, cipher, mac) = match self {
+            Self::AesGcm(bits, icv) => (0, bits as u32, icv as u32),
+            Self::AesGmac(bits) => (1, bits as u32, 0),
+            Self::AesCcm(bits, icv) => (2, bits as u32, icv as u32),
+            Self::ChaCha20Poly1305 => (3, 0, 0),
+            Self::AesCtr(bits, mac) => (4, bits as u32, mac as u32),
+            Self::AesCbc(bits, mac) => (5, bits as u32, mac as u32),
+            Self::Null(mac) => (6, 0, mac as u32),
+            Self::Legacy(cipher, mac) => (7, cipher.code(), mac as u32),
+        };
+        family << 21 | cipher << 4 | mac
     }
 
     /// IANA's names with the key length, as they stand in a configuration:
@@ -566,6 +586,15 @@ mod tests {
             assert_eq!(Suite::from_name(&suite.name()), Some(suite));
         }
         assert_eq!(Suite::from_name("ENCR_AES_GCM_16"), None);
+    }
+
+    #[test]
+    fn every_suite_has_its_own_code() {
+        let mut codes: Vec<_> = Suite::all().map(Suite::code).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), Suite::all().count());
+        assert!(codes.iter().all(|code| *code < 1 << 24));
     }
 
     #[test]

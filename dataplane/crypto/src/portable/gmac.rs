@@ -1,5 +1,5 @@
 //! ENCR_NULL_AUTH_AES_GMAC (RFC 4543): the payload stays in the clear and is authenticated by GCM.
-use aes::cipher::{BlockCipherEncrypt, InvalidLength, KeyInit};
+use aes::cipher::{BlockCipherEncrypt, InvalidLength};
 use ghash::universal_hash::UniversalHash;
 use ghash::{Block, GHash};
 use subtle::ConstantTimeEq;

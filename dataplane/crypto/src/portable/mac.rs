@@ -2,8 +2,8 @@
 use aes::Aes128Enc;
 use arrayvec::ArrayVec;
 use cmac::Cmac;
+use hmac::KeyInit;
 use hmac::digest::InvalidLength;
-use hmac::{KeyInit, Mac as _};
 use md5::Md5;
 use sha1::Sha1;
 use sha2::{Sha256, Sha384, Sha512};
