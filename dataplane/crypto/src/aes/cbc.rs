@@ -4,19 +4,17 @@
     clippy::indexing_slicing,
     reason = "lanes and rounds of fixed arrays, in loops that unroll"
 )]
-use core::cell::Cell;
-
-use arrayvec::ArrayVec;
-
 use super::{CbcJob, DecryptKey, EncryptKey, cmac};
 use crate::mac::MacJob;
 
 pub(crate) mod chain;
 mod decrypt;
+pub(super) mod lanes;
 mod single;
 pub(crate) mod vector;
 
-use chain::{CHAINS, Chain, IDLE};
+use chain::Chain;
+use lanes::{CHAINS, Chained};
 use vector::Block;
 
 /// The entries of one tier: what a function pointer can hold.
@@ -27,10 +25,10 @@ macro_rules! tier {
 
             /// Encrypts every job in place. Whatever is behind the last whole block stays as it is.
             pub fn encrypt(jobs: &mut [CbcJob<'_, EncryptKey>]) {
-                encrypt_with(jobs, |chains, idle| {
+                for jobs in jobs.chunks_mut(CHAINS) {
                     // SAFETY: a key holds this kernel only on a backend whose features the CPU has.
-                    unsafe { chain::$name::run(chains, idle) }
-                });
+                    unsafe { chain::$name::run(jobs) };
+                }
             }
 
             /// Decrypts every job in place. Whatever is behind the last whole block stays as it is.
@@ -46,9 +44,11 @@ macro_rules! tier {
             }
 
             /// Runs chains that only read.
-            pub fn chains<'a>(chains: &mut [Chain<'a, &'a [Block]>]) {
-                // SAFETY: as above.
-                unsafe { chain::$name::run(chains, &[[0; 16]; IDLE]) };
+            pub fn chains(chains: &mut [Chain<'_>]) {
+                for chains in chains.chunks_mut(CHAINS) {
+                    // SAFETY: as above.
+                    unsafe { chain::$name::run(chains) };
+                }
             }
 
             /// AES-XCBC-MAC and AES-CMAC.
@@ -63,22 +63,25 @@ tier!(narrow);
 tier!(vaes256);
 tier!(vaes512);
 
-type Cells<'a> = &'a [Cell<Block>];
+impl<'a> Chained<'a> for CbcJob<'a, EncryptKey> {
+    type Part = &'a mut [Block];
 
-fn encrypt_with(
-    jobs: &mut [CbcJob<'_, EncryptKey>],
-    run: impl for<'x> Fn(&mut [Chain<'x, Cells<'x>>], Cells<'x>),
-) {
-    let mut idle = [[0; 16]; IDLE];
-    let idle = Cell::from_mut(idle.as_mut_slice()).as_slice_of_cells();
-    for jobs in jobs.chunks_mut(CHAINS) {
-        let mut chains: ArrayVec<_, CHAINS> = jobs.iter_mut().map(chain_of).collect();
-        run(&mut chains, idle);
+    fn key(&self) -> &'a EncryptKey {
+        self.key
     }
-}
 
-fn chain_of<'j>(job: &'j mut CbcJob<'_, EncryptKey>) -> Chain<'j, Cells<'j>> {
-    let blocks: &mut [Block] = job.body.as_chunks_mut().0;
-    let body = Cell::from_mut(blocks).as_slice_of_cells();
-    Chain { key: job.key, state: job.iv, parts: [body, &[], &[]] }
+    fn state(&self) -> Block {
+        self.iv
+    }
+
+    fn count(&self) -> usize {
+        self.body.len() / 16
+    }
+
+    fn take(&mut self) -> Option<&'a mut [Block]> {
+        let (blocks, _) = core::mem::take(&mut self.body).as_chunks_mut();
+        (!blocks.is_empty()).then_some(blocks)
+    }
+
+    fn end(&mut self, _state: Block) {}
 }

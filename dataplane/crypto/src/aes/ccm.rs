@@ -3,7 +3,8 @@ use arrayvec::ArrayVec;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
-use super::cbc::chain::{CHAINS, Chain};
+use super::cbc::chain::Chain;
+use super::cbc::lanes::CHAINS;
 use super::cbc::vector::Block;
 use super::{CtrJob, EncryptKey, Kernels};
 use crate::backend::Family;

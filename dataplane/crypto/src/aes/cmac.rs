@@ -7,7 +7,8 @@ use core::arch::x86_64::*;
 use arrayvec::ArrayVec;
 
 use super::EncryptKey;
-use super::cbc::chain::{CHAINS, Chain, ChainKernel};
+use super::cbc::chain::{Chain, ChainKernel};
+use super::cbc::lanes::CHAINS;
 use super::cbc::vector::{Block, load, store};
 use crate::mac::{MacJob, MacKey};
 use crate::suite::KeyBits;
@@ -130,7 +131,7 @@ fn chain_of<'a>(
     key: &'a AesMacKey,
     covered: &'a [u8],
     Tail { blocks, count, body }: &'a Tail,
-) -> Chain<'a, &'a [Block]> {
+) -> Chain<'a> {
     let body = covered.as_chunks().0.get(..*body).unwrap_or_default();
     let tail = blocks.get(..*count).unwrap_or_default();
     Chain { key: &key.cipher, state: [0; 16], parts: [body, tail, &[]] }

@@ -1,283 +1,224 @@
-//! Chains of blocks, each block of which must wait for the one before it: CBC encryption, and the MACs
-//! made of it. One chain leaves the AES unit idle most of the time, so many run side by side, a lane each.
-//!
-//! The longest start first, and a lane whose chain has ended takes the next one: so mixed lengths take as
-//! long as all their blocks together or as the longest alone, whichever is more, not as many times the
-//! longest as there are rounds of lanes.
-use arrayvec::ArrayVec;
-
+//! Chains of blocks, each block of which must wait for the one before it: CBC encryption, and the MACs made
+//! of it. One chain leaves the AES unit idle most of the time, so many run side by side, a lane each.
+use super::lanes::{Chained, Idle, Lanes, Paces};
 use super::vector::{Block, Blocks};
 use crate::aes::EncryptKey;
 
-/// The most chains in one call.
-pub(in crate::aes) const CHAINS: usize = 64;
-/// Blocks that a lane without a chain of its own goes along with before it is asked again.
-pub(in crate::aes) const IDLE: usize = 32;
-
 /// Runs chains that only read; keys all of one length.
-pub(crate) type ChainKernel = for<'a> fn(&mut [Chain<'a, &'a [Block]>]);
+pub(crate) type ChainKernel = for<'a> fn(&mut [Chain<'a>]);
 
-/// One chain: `state = E(state ⊕ block)` for every block of all parts, one part after another.
-pub(crate) struct Chain<'a, B> {
+/// A chain that only reads.
+pub(crate) struct Chain<'a> {
     pub key: &'a EncryptKey,
-    /// The block that the first one is added to; afterwards the last one's result.
+    /// What the first block is added to; afterwards what became of the last one.
     pub state: Block,
-    pub parts: [B; 3],
+    /// Empty afterwards.
+    pub parts: [&'a [Block]; 3],
 }
 
-impl<B: Blocks> Chain<'_, B> {
-    fn len(&self) -> usize {
-        self.parts.iter().map(|part| part.count()).sum()
+impl<'a> Chained<'a> for Chain<'a> {
+    type Part = &'a [Block];
+
+    fn key(&self) -> &'a EncryptKey {
+        self.key
+    }
+
+    fn state(&self) -> Block {
+        self.state
+    }
+
+    fn count(&self) -> usize {
+        self.parts.iter().map(|part| part.len()).sum()
+    }
+
+    fn take(&mut self) -> Option<&'a [Block]> {
+        self.parts.iter_mut().map(core::mem::take).find(|part| !part.is_empty())
+    }
+
+    fn end(&mut self, state: Block) {
+        self.state = state;
     }
 }
 
-/// What runs in one lane.
-#[derive(Clone, Copy)]
-struct Lane<'a, B, const KEYS: usize> {
-    keys: &'a [Block; KEYS],
-    /// Blocks of the current part that are left; never none.
-    blocks: B,
-    /// Which chain, if not idle.
-    chain: Option<u8>,
-    /// The part that comes next.
-    part: u8,
-}
-
-/// Who is in which lane, and who waits.
-struct Lanes<'c, 'a, B, const LANES: usize, const KEYS: usize> {
-    chains: &'c mut [Chain<'a, B>],
-    /// Indices into `chains`, the next one to start last.
-    waiting: ArrayVec<u8, CHAINS>,
-    lanes: [Lane<'a, B, KEYS>; LANES],
-    state: [Block; LANES],
-    /// What idle lanes work on.
-    idle: B,
-}
-
-/// What to do next: this many blocks in every lane, after the keys of these lanes have been set up anew.
-struct Run {
-    blocks: usize,
-    /// One bit for each lane.
-    fresh: u32,
-}
-
-impl<'c, 'a, B: Blocks, const LANES: usize, const KEYS: usize> Lanes<'c, 'a, B, LANES, KEYS> {
-    /// `None`: no chains, or one of their keys has not `KEYS` round keys.
-    fn new(chains: &'c mut [Chain<'a, B>], idle: B) -> Option<Self> {
-        let keys = chains.first()?.key.keys().first_chunk()?;
-        let waiting = longest_last(chains);
-        let lane = Lane { keys, blocks: idle, chain: None, part: 0 };
-        Some(Self { chains, waiting, lanes: [lane; LANES], state: [[0; 16]; LANES], idle })
-    }
-
-    /// Fills the lanes that have nothing to do. `None`: none has.
-    fn fill(&mut self) -> Option<Run> {
-        let mut run = Run { blocks: usize::MAX, fresh: 0 };
-        let mut busy = false;
-        for at in 0..LANES {
-            if self.lanes[at].chain.is_none() {
-                run.fresh |= u32::from(self.start(at)) << at;
-            }
-            busy |= self.lanes[at].chain.is_some();
-            run.blocks = run.blocks.min(self.lanes[at].blocks.count());
+/// One block in every lane, rounds and vectors written out: what the compiler unrolls at its own discretion
+/// it does not always, and then it keeps the state in memory.
+macro_rules! block {
+    ($keys:ident, $schedules:ident, $state:ident, $text:ident, [$($k:literal),+]) => {
+        $(
+            let key = vector::round_key(&$schedules[$k], 0);
+            $state[$k] = vector::xor($state[$k], vector::xor($text[$k], key));
+        )+
+        block!(@ $schedules, $state, [$($k),+], [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        if $keys > 11 {
+            block!(@ $schedules, $state, [$($k),+], [10, 11]);
         }
-        busy.then_some(run)
-    }
-
-    /// Starts the next chain in this lane. `false`: none waits.
-    fn start(&mut self, at: usize) -> bool {
-        let lane = &mut self.lanes[at];
-        lane.blocks = self.idle;
-        while let Some(chain) = self.waiting.pop() {
-            let Chain { key, state, parts } = &self.chains[usize::from(chain)];
-            lane.part = 0;
-            if let Some(keys) = key.keys().first_chunk()
-                && let Some(blocks) = next_part(parts, &mut lane.part)
-            {
-                (lane.keys, lane.blocks, lane.chain) = (keys, blocks, Some(chain));
-                self.state[at] = *state;
-                return true;
-            }
+        if $keys > 13 {
+            block!(@ $schedules, $state, [$($k),+], [12, 13]);
         }
-        false
-    }
-
-    /// `count` blocks of every lane are done: on to the next part, and chains that have ended leave.
-    fn advance(&mut self, count: usize) {
-        for (lane, state) in self.lanes.iter_mut().zip(&self.state) {
-            let Some(index) = lane.chain else { continue };
-            if let Some((_, rest)) = lane.blocks.cut(count)
-                && rest.count() > 0
-            {
-                lane.blocks = rest;
-                continue;
-            }
-            let chain = &mut self.chains[usize::from(index)];
-            match next_part(&chain.parts, &mut lane.part) {
-                Some(blocks) => lane.blocks = blocks,
-                None => {
-                    chain.state = *state;
-                    lane.chain = None;
-                }
-            }
-        }
-    }
+        $(
+            let key = vector::round_key(&$schedules[$k], $keys - 1);
+            $state[$k] = vector::encrypt_last($state[$k], key);
+        )+
+    };
+    (@ $schedules:ident, $state:ident, $vectors:tt, [$($round:literal),+]) => {
+        $(block!(@ $schedules, $state, $vectors, $round);)+
+    };
+    (@ $schedules:ident, $state:ident, [$($k:literal),+], $round:literal) => {
+        $(
+            let key = vector::round_key(&$schedules[$k], $round);
+            $state[$k] = vector::encrypt($state[$k], key);
+        )+
+    };
 }
 
-/// The next part with something in it.
-fn next_part<B: Blocks>(parts: &[B; 3], next: &mut u8) -> Option<B> {
-    while let Some(part) = parts.get(usize::from(*next)) {
-        *next += 1;
-        if part.count() > 0 {
-            return Some(*part);
-        }
-    }
-    None
-}
-
-/// The order to start in, last first.
-fn longest_last<B: Blocks>(chains: &[Chain<'_, B>]) -> ArrayVec<u8, CHAINS> {
-    let numbered = chains.iter().take(CHAINS).zip(0..);
-    // the length above, the index below: one number to sort by
-    let mut keyed: ArrayVec<u32, CHAINS> =
-        numbered.map(|(chain, index): (_, u32)| (chain.len() as u32) << 8 | index).collect();
-    keyed.sort_unstable();
-    keyed.into_iter().map(|key| key as u8).collect()
-}
-
-/// Stamps out the lanes for one width of vector.
+/// Stamps out the lanes for one width of vector: a kernel for each number of vectors that pays.
 macro_rules! chains {
-    ($name:ident, $features:tt, $width:ident, [$($vector:literal),+]) => {
+    (
+        $name:ident, $features:tt, $width:ident, [$($all:literal),+],
+        {$($step:ident: $count:literal vectors [$($k:literal),+] in $cycles:literal;)+}
+    ) => {
         pub(in crate::aes) mod $name {
-            use super::super::vector::{load, store, $width as vector};
+            use super::super::vector::{load, load_at, store, store_at, $width as vector};
             use super::*;
             use vector::{Schedule, Vector, WIDTH};
 
-            const VECTORS: usize = [$($vector),+].len();
-            const LANES: usize = VECTORS * WIDTH;
+            const VECTORS: usize = [$($all),+].len();
+            const PACES: Paces = &[$(($count, $cycles)),+];
 
-            /// Runs all chains, keys all of one length. `idle` is what lanes without a chain work on,
-            /// [`IDLE`] blocks of it.
+            /// Runs all chains, keys all of one length.
             #[target_feature(enable = $features)]
-            pub fn run<B: Blocks>(chains: &mut [Chain<'_, B>], idle: B) {
-                match chains.first().map(|chain| chain.key.rounds()) {
-                    Some(10) => keyed::<B, 11>(chains, idle),
-                    Some(12) => keyed::<B, 13>(chains, idle),
-                    Some(14) => keyed::<B, 15>(chains, idle),
+            pub fn run<'a, J: Chained<'a>>(chains: &mut [J]) {
+                match chains.first().map(|chain| chain.key().rounds()) {
+                    Some(10) => keyed::<J, 11>(chains),
+                    Some(12) => keyed::<J, 13>(chains),
+                    Some(14) => keyed::<J, 15>(chains),
                     _ => (),
                 }
             }
 
             #[target_feature(enable = $features)]
-            fn keyed<B: Blocks, const KEYS: usize>(chains: &mut [Chain<'_, B>], idle: B) {
-                let Some(mut lanes) = Lanes::<B, LANES, KEYS>::new(chains, idle) else { return };
-                let Some(run) = lanes.fill() else { return };
-                let mut schedules = [$(schedule(&lanes.lanes, $vector)),+];
-                step(&mut lanes, &schedules, run.blocks);
-                while let Some(run) = lanes.fill() {
-                    for (at, keys) in schedules.iter_mut().enumerate() {
-                        if run.fresh >> (at * WIDTH) & ((1 << WIDTH) - 1) != 0 {
-                            *keys = schedule(&lanes.lanes, at);
-                        }
+            fn keyed<'a, J: Chained<'a>, const KEYS: usize>(chains: &mut [J]) {
+                let Some(mut lanes) = Lanes::<J, KEYS>::new(chains, WIDTH, PACES) else { return };
+                let mut schedules = vector::schedules(lanes.keys[0]);
+                let mut idle = Idle::new();
+                while lanes.active() > 0 {
+                    renew(&mut lanes, &mut schedules);
+                    match lanes.active().div_ceil(WIDTH) {
+                        $(..=$count => $step(&mut lanes, &schedules, &mut idle),)+
+                        _ => return,
                     }
-                    step(&mut lanes, &schedules, run.blocks);
                 }
+            }
+
+            /// The round keys of lanes that have changed hands.
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn renew<'a, J: Chained<'a>, const KEYS: usize>(
+                lanes: &mut Lanes<'_, 'a, J, KEYS>,
+                schedules: &mut [Schedule<'a, KEYS>; VECTORS],
+            ) {
+                for (at, keys) in schedules.iter_mut().enumerate() {
+                    if lanes.fresh >> (at * WIDTH) & ((1 << WIDTH) - 1) != 0 {
+                        schedule(lanes, at, keys);
+                    }
+                }
+                lanes.fresh = 0;
             }
 
             /// The round keys of the lanes of one vector.
             #[inline]
             #[target_feature(enable = $features)]
-            fn schedule<'a, B: Blocks, const KEYS: usize>(
-                lanes: &[Lane<'a, B, KEYS>; LANES],
+            fn schedule<'a, J: Chained<'a>, const KEYS: usize>(
+                lanes: &Lanes<'_, 'a, J, KEYS>,
                 at: usize,
-            ) -> Schedule<'a, KEYS> {
-                let mut keys = [lanes[0].keys; WIDTH];
-                for (keys, lane) in keys.iter_mut().zip(&lanes[at * WIDTH..]) {
-                    *keys = lane.keys;
-                }
-                vector::schedule(keys)
-            }
-
-            /// `count` blocks in every lane.
-            #[inline]
-            #[target_feature(enable = $features)]
-            fn step<B: Blocks, const KEYS: usize>(
-                lanes: &mut Lanes<'_, '_, B, LANES, KEYS>,
-                schedules: &[Schedule<'_, KEYS>; VECTORS],
-                count: usize,
+                schedule: &mut Schedule<'a, KEYS>,
             ) {
-                let Some(blocks) = first(&lanes.lanes, count) else { return };
-                let mut state = [$(join(&lanes.state, $vector)),+];
-                for at in 0..count {
-                    for (k, state) in state.iter_mut().enumerate() {
-                        // SAFETY: `first` has found `count` blocks in every lane.
-                        let text = unsafe { text(&blocks, k, at) };
-                        let text = vector::xor(text, vector::round_key(&schedules[k], 0));
-                        *state = vector::xor(*state, text);
-                    }
-                    for round in 1..KEYS - 1 {
-                        for (state, keys) in state.iter_mut().zip(schedules) {
-                            *state = vector::encrypt(*state, vector::round_key(keys, round));
-                        }
-                    }
-                    for (k, state) in state.iter_mut().enumerate() {
-                        *state = vector::encrypt_last(*state, vector::round_key(&schedules[k], KEYS - 1));
-                        for (lane, block) in vector::split(*state).into_iter().enumerate() {
-                            // SAFETY: `first` has found `count` blocks in every lane.
-                            unsafe { blocks[k * WIDTH + lane].store(at, block) };
-                        }
-                    }
-                }
-                for (to, state) in lanes.state.chunks_exact_mut(WIDTH).zip(state) {
-                    for (to, block) in to.iter_mut().zip(vector::split(state)) {
-                        store(to, block);
-                    }
-                }
-                lanes.advance(count);
+                let mut keys = [lanes.keys[0]; WIDTH];
+                keys.iter_mut().zip(&lanes.keys[at * WIDTH..]).for_each(|(to, keys)| *to = *keys);
+                vector::schedule(keys, schedule);
             }
 
-            /// The next `count` blocks of every lane. `None`: one has fewer.
-            #[inline]
-            #[target_feature(enable = $features)]
-            fn first<B: Blocks, const KEYS: usize>(
-                lanes: &[Lane<'_, B, KEYS>; LANES],
-                count: usize,
-            ) -> Option<[B; LANES]> {
-                let mut blocks = [lanes[0].blocks; LANES];
-                for (blocks, lane) in blocks.iter_mut().zip(lanes) {
-                    (*blocks, _) = lane.blocks.cut(count)?;
+            $(
+                /// As many blocks in every lane as all can do.
+                #[target_feature(enable = $features)]
+                fn $step<'a, J: Chained<'a>, const KEYS: usize>(
+                    lanes: &mut Lanes<'_, 'a, J, KEYS>,
+                    schedules: &[Schedule<'_, KEYS>; VECTORS],
+                    idle: &mut Idle,
+                ) {
+                    let count = lanes.blocks($count * WIDTH, idle);
+                    let starts = lanes.starts;
+                    let mut state = [$(join(&lanes.state, $k)),+];
+                    for at in 0..count {
+                        // SAFETY: `at` is below `count`, and every lane has as many blocks.
+                        let text = [$(unsafe { gather(&starts, $k, at) }),+];
+                        block!(KEYS, schedules, state, text, [$($k),+]);
+                        if J::Part::WRITTEN {
+                            // SAFETY: as above, and the blocks may be written.
+                            $(unsafe { scatter(&starts, $k, at, state[$k]) };)+
+                        }
+                    }
+                    for (to, state) in lanes.state.chunks_exact_mut(WIDTH).zip(state) {
+                        let blocks = to.iter_mut().zip(vector::split(state));
+                        blocks.for_each(|(to, block)| store(to, block));
+                    }
+                    lanes.done(count);
                 }
-                Some(blocks)
-            }
+            )+
 
             /// Block `at` of the lanes of vector `k`.
             ///
             /// # Safety
-            /// Every lane has more than `at` blocks.
+            /// Every lane has such a block.
             #[inline]
             #[target_feature(enable = $features)]
-            unsafe fn text<B: Blocks>(blocks: &[B; LANES], k: usize, at: usize) -> Vector {
-                let mut text = [load(&[0; 16]); WIDTH];
-                for (lane, text) in text.iter_mut().enumerate() {
+            unsafe fn gather(starts: &[*mut Block], k: usize, at: usize) -> Vector {
+                let mut blocks = [load(&[0; 16]); WIDTH];
+                for (block, start) in blocks.iter_mut().zip(&starts[k * WIDTH..]) {
                     // SAFETY: the caller's promise.
-                    *text = unsafe { blocks[k * WIDTH + lane].load(at) };
+                    *block = unsafe { load_at(*start, at) };
                 }
-                vector::join(text)
+                vector::join(blocks)
+            }
+
+            /// The way back.
+            ///
+            /// # Safety
+            /// As for [`gather`], and the blocks may be written.
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn scatter(starts: &[*mut Block], k: usize, at: usize, blocks: Vector) {
+                for (block, start) in vector::split(blocks).into_iter().zip(&starts[k * WIDTH..]) {
+                    // SAFETY: the caller's promise.
+                    unsafe { store_at(*start, at, block) };
+                }
             }
 
             #[inline]
             #[target_feature(enable = $features)]
-            fn join(state: &[Block; LANES], k: usize) -> Vector {
+            fn join(state: &[Block], k: usize) -> Vector {
                 let mut joined = [load(&[0; 16]); WIDTH];
-                for (lane, joined) in joined.iter_mut().enumerate() {
-                    *joined = load(&state[k * WIDTH + lane]);
-                }
+                joined.iter_mut().zip(&state[k * WIDTH..]).for_each(|(to, from)| *to = load(from));
                 vector::join(joined)
             }
         }
     };
 }
 
-chains!(narrow, "aes,avx2", x1, [0, 1, 2, 3, 4, 5, 6, 7]);
-chains!(vaes256, "aes,vaes,avx2", x2, [0, 1, 2, 3, 4, 5, 6, 7]);
-chains!(vaes512, "aes,vaes,avx512f,avx512bw,avx512dq,avx512vl", x4, [0, 1, 2, 3]);
+// Cycles of one block of AES-128 on Zen 4.
+chains!(narrow, "aes,avx2", x1, [0, 1, 2, 3, 4, 5, 6, 7], {
+    four: 4 vectors [0, 1, 2, 3] in 42;
+    six: 6 vectors [0, 1, 2, 3, 4, 5] in 46;
+    eight: 8 vectors [0, 1, 2, 3, 4, 5, 6, 7] in 58;
+});
+chains!(vaes256, "aes,vaes,avx2", x2, [0, 1, 2, 3, 4, 5, 6, 7], {
+    four: 4 vectors [0, 1, 2, 3] in 43;
+    six: 6 vectors [0, 1, 2, 3, 4, 5] in 49;
+    eight: 8 vectors [0, 1, 2, 3, 4, 5, 6, 7] in 65;
+});
+chains!(vaes512, "aes,vaes,avx512f,avx512bw,avx512dq,avx512vl", x4, [0, 1, 2, 3], {
+    one: 1 vectors [0] in 42;
+    two: 2 vectors [0, 1] in 45;
+    three: 3 vectors [0, 1, 2] in 49;
+    four: 4 vectors [0, 1, 2, 3] in 64;
+});

@@ -1,77 +1,61 @@
 //! One, two or four AES blocks side by side in a register, under the same names: the chains and the
 //! decryption are written once over these and stamped out for each width.
 use core::arch::x86_64::*;
-use core::cell::Cell;
 
 /// An AES block.
 pub(crate) type Block = [u8; 16];
 
-/// Blocks in memory that a lane works through. Baseline instructions only, so that these inline anywhere.
-pub(crate) trait Blocks: Copy {
-    /// How many there are.
-    fn count(self) -> usize;
-    /// The first `count`, and the rest. `None`: there are not so many.
-    fn cut(self, count: usize) -> Option<(Self, Self)>;
-    /// Block `at`.
-    ///
-    /// # Safety
-    /// `at` is below [`count`](Blocks::count).
-    unsafe fn load(self, at: usize) -> __m128i;
-    /// Replaces block `at`, if these blocks are to be replaced at all.
-    ///
-    /// # Safety
-    /// As for [`load`](Blocks::load).
-    unsafe fn store(self, at: usize, block: __m128i);
+/// Blocks of one chain in memory.
+pub(in crate::aes) trait Blocks: Sized {
+    /// Whether they may be written.
+    const WRITTEN: bool;
+    /// Where they are. They are borrowed for as long as they would have been otherwise.
+    fn span(self) -> Span;
+}
+
+/// Where some blocks are, and how many.
+#[derive(Clone, Copy)]
+pub(in crate::aes) struct Span {
+    pub start: *mut Block,
+    pub count: usize,
 }
 
 /// Only read: the input of a MAC.
 impl Blocks for &[Block] {
-    #[inline(always)]
-    fn count(self) -> usize {
-        self.len()
-    }
+    const WRITTEN: bool = false;
 
-    #[inline(always)]
-    fn cut(self, count: usize) -> Option<(Self, Self)> {
-        self.split_at_checked(count)
+    fn span(self) -> Span {
+        Span { start: self.as_ptr().cast_mut(), count: self.len() }
     }
-
-    #[inline(always)]
-    unsafe fn load(self, at: usize) -> __m128i {
-        // SAFETY: the caller's promise.
-        load(unsafe { self.get_unchecked(at) })
-    }
-
-    #[inline(always)]
-    unsafe fn store(self, _at: usize, _block: __m128i) {}
 }
 
-/// Encrypted in place. Cells, so that all lanes without work may share one place to work on.
-impl Blocks for &[Cell<Block>] {
-    #[inline(always)]
-    fn count(self) -> usize {
-        self.len()
-    }
+/// Encrypted in place.
+impl Blocks for &mut [Block] {
+    const WRITTEN: bool = true;
 
-    #[inline(always)]
-    fn cut(self, count: usize) -> Option<(Self, Self)> {
-        self.split_at_checked(count)
+    fn span(self) -> Span {
+        Span { start: self.as_mut_ptr(), count: self.len() }
     }
+}
 
-    #[inline(always)]
-    unsafe fn load(self, at: usize) -> __m128i {
-        // SAFETY: the caller's promise.
-        load(&unsafe { self.get_unchecked(at) }.get())
-    }
+/// Block `at` behind `start`.
+///
+/// # Safety
+/// It may be read.
+#[inline(always)]
+pub(super) unsafe fn load_at(start: *const Block, at: usize) -> __m128i {
+    // SAFETY: the caller's promise; the instruction wants no alignment.
+    unsafe { _mm_loadu_si128(start.wrapping_add(at).cast()) }
+}
 
-    #[inline(always)]
-    unsafe fn store(self, at: usize, block: __m128i) {
-        // SAFETY: the caller's promise.
-        let cell = unsafe { self.get_unchecked(at) };
-        // SAFETY: 16 octets that a shared reference may write, for they are in a cell, which only this
-        // thread can hold; the instruction wants no alignment.
-        unsafe { _mm_storeu_si128(cell.as_ptr().cast(), block) };
-    }
+/// Replaces block `at` behind `start`.
+///
+/// # Safety
+/// It may be written.
+#[inline(always)]
+pub(super) unsafe fn store_at(start: *mut Block, at: usize, block: __m128i) {
+    // SAFETY: the caller's promise; the instruction wants no alignment.
+    unsafe { _mm_storeu_si128(start.wrapping_add(at).cast(), block) };
 }
 
 #[inline(always)]
@@ -113,8 +97,20 @@ pub(super) mod x1 {
 
     #[inline]
     #[target_feature(enable = "aes,avx2")]
-    pub fn schedule<const KEYS: usize>([keys]: [&[Block; KEYS]; 1]) -> Schedule<'_, KEYS> {
-        keys
+    pub fn schedule<'k, const KEYS: usize>(
+        [keys]: [&'k [Block; KEYS]; 1],
+        schedule: &mut Schedule<'k, KEYS>,
+    ) {
+        *schedule = keys;
+    }
+
+    /// As many as there may be, none of them any lane's.
+    #[inline]
+    #[target_feature(enable = "aes,avx2")]
+    pub fn schedules<const KEYS: usize, const COUNT: usize>(
+        any: &[Block; KEYS],
+    ) -> [Schedule<'_, KEYS>; COUNT] {
+        [any; COUNT]
     }
 
     #[inline]
@@ -206,12 +202,22 @@ pub(super) mod x2 {
 
     #[inline]
     #[target_feature(enable = "aes,vaes,avx2")]
-    pub fn schedule<'k, const KEYS: usize>([a, b]: [&'k [Block; KEYS]; 2]) -> Schedule<'k, KEYS> {
-        let mut schedule = [_mm256_setzero_si256(); KEYS];
+    pub fn schedule<'k, const KEYS: usize>(
+        [a, b]: [&'k [Block; KEYS]; 2],
+        schedule: &mut Schedule<'k, KEYS>,
+    ) {
         for (round, key) in schedule.iter_mut().enumerate() {
             *key = join([load(&a[round]), load(&b[round])]);
         }
-        schedule
+    }
+
+    /// As many as there may be, none of them any lane's.
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx2")]
+    pub fn schedules<const KEYS: usize, const COUNT: usize>(
+        _any: &[Block; KEYS],
+    ) -> [Schedule<'_, KEYS>; COUNT] {
+        [[_mm256_setzero_si256(); KEYS]; COUNT]
     }
 
     #[inline]
@@ -309,12 +315,20 @@ pub(super) mod x4 {
     #[target_feature(enable = "aes,vaes,avx512f,avx512bw,avx512dq,avx512vl")]
     pub fn schedule<'k, const KEYS: usize>(
         [a, b, c, d]: [&'k [Block; KEYS]; 4],
-    ) -> Schedule<'k, KEYS> {
-        let mut schedule = [_mm512_setzero_si512(); KEYS];
+        schedule: &mut Schedule<'k, KEYS>,
+    ) {
         for (round, key) in schedule.iter_mut().enumerate() {
             *key = join([load(&a[round]), load(&b[round]), load(&c[round]), load(&d[round])]);
         }
-        schedule
+    }
+
+    /// As many as there may be, none of them any lane's.
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx512f,avx512bw,avx512dq,avx512vl")]
+    pub fn schedules<const KEYS: usize, const COUNT: usize>(
+        _any: &[Block; KEYS],
+    ) -> [Schedule<'_, KEYS>; COUNT] {
+        [[_mm512_setzero_si512(); KEYS]; COUNT]
     }
 
     #[inline]

@@ -1,0 +1,200 @@
+//! Who is in which lane. The longest chains start first, a lane whose chain has ended takes the next one,
+//! and when none is left the lanes close ranks: mixed lengths take as long as all their blocks together, or
+//! as the longest chain alone, whichever is more.
+use arrayvec::ArrayVec;
+
+use super::vector::{Block, Blocks, Span};
+use crate::aes::EncryptKey;
+
+/// The most chains in one call.
+pub(in crate::aes) const CHAINS: usize = 64;
+/// The most lanes of any width.
+const MOST: usize = 16;
+/// Blocks that a lane without a chain works on before it is asked again.
+const IDLE: usize = 32;
+
+/// One chain: `state = E(state ⊕ block)` for every block of one part after another.
+pub(in crate::aes) trait Chained<'a> {
+    /// Blocks that are only read, or that become the states.
+    type Part: Blocks;
+    fn key(&self) -> &'a EncryptKey;
+    /// What the first block is added to.
+    fn state(&self) -> Block;
+    /// Blocks of all parts that have not been taken.
+    fn count(&self) -> usize;
+    /// Takes the next part that is not empty.
+    fn take(&mut self) -> Option<Self::Part>;
+    /// What became of the last block.
+    fn end(&mut self, state: Block);
+}
+
+/// How many vectors to use: those counts that there is a kernel for, and the cycles that each takes for one
+/// block in every lane. Only their ratios matter.
+pub(super) type Paces = &'static [(usize, usize)];
+
+/// All chains of one call.
+pub(super) struct Lanes<'j, 'a, J, const KEYS: usize> {
+    jobs: &'j mut [J],
+    /// Indices into `jobs`, the next one to start last.
+    waiting: ArrayVec<u8, CHAINS>,
+    /// Lanes with a chain; they are the first ones.
+    active: usize,
+    /// Lanes whose keys are not those that they had when this was last zero, one bit for each.
+    pub fresh: u32,
+    pub keys: [&'a [Block; KEYS]; MOST],
+    pub state: [Block; MOST],
+    pub starts: [*mut Block; MOST],
+    left: [usize; MOST],
+    job: [u8; MOST],
+}
+
+/// Where lanes without a chain work.
+pub(super) struct Idle([Block; IDLE]);
+
+impl Idle {
+    pub fn new() -> Self {
+        Self([[0; 16]; IDLE])
+    }
+}
+
+impl<'j, 'a, J: Chained<'a>, const KEYS: usize> Lanes<'j, 'a, J, KEYS> {
+    #[inline(always)]
+    /// All but those whose keys are not of `KEYS` round keys, in as many lanes as is quickest. `None`: nothing
+    /// to do.
+    pub fn new(jobs: &'j mut [J], width: usize, paces: Paces) -> Option<Self> {
+        let keys = round_keys(jobs.first()?)?;
+        let sizes = shortest_first(jobs);
+        let lanes = quickest(&sizes, width, paces);
+        let mut this = Self {
+            jobs,
+            waiting: sizes.iter().map(|size| size.job()).collect(),
+            active: 0,
+            fresh: 0,
+            keys: [keys; MOST],
+            state: [[0; 16]; MOST],
+            starts: [core::ptr::null_mut(); MOST],
+            left: [0; MOST],
+            job: [0; MOST],
+        };
+        while this.active < lanes.min(MOST) && this.start(this.active) {
+            this.active += 1;
+        }
+        Some(this)
+    }
+
+    pub fn active(&self) -> usize {
+        self.active
+    }
+
+    /// How many blocks every one of the first `lanes` lanes can do. Those without a chain get something to
+    /// work on, to which nothing else may point until then.
+    #[inline(always)]
+    pub fn blocks(&mut self, lanes: usize, idle: &mut Idle) -> usize {
+        let span = idle.0.as_mut_slice().span();
+        let without = self.starts.iter_mut().zip(&mut self.left).take(lanes).skip(self.active);
+        for (start, left) in without {
+            (*start, *left) = (span.start, span.count);
+        }
+        self.left.iter().take(lanes).copied().min().unwrap_or(0)
+    }
+
+    /// All lanes have done `count` blocks: on to the next part, or the next chain, or close ranks.
+    pub fn done(&mut self, count: usize) {
+        for (start, left) in self.starts.iter_mut().zip(&mut self.left) {
+            *start = start.wrapping_add(count);
+            *left = left.wrapping_sub(count);
+        }
+        for lane in (0..self.active).rev() {
+            if self.left[lane] == 0 && !self.next_part(lane) {
+                self.jobs[usize::from(self.job[lane])].end(self.state[lane]);
+                if !self.start(lane) {
+                    self.close(lane);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn next_part(&mut self, lane: usize) -> bool {
+        let part = self.jobs[usize::from(self.job[lane])].take();
+        let Some(Span { start, count }) = part.map(Blocks::span) else { return false };
+        (self.starts[lane], self.left[lane]) = (start, count);
+        true
+    }
+
+    /// Starts the next chain in this lane. `false`: none waits.
+    fn start(&mut self, lane: usize) -> bool {
+        while let Some(index) = self.waiting.pop() {
+            let job = &self.jobs[usize::from(index)];
+            if let Some(keys) = round_keys(job) {
+                (self.keys[lane], self.state[lane], self.job[lane]) = (keys, job.state(), index);
+                self.fresh |= 1 << lane;
+                if self.next_part(lane) {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// The last lane's chain moves to this one.
+    fn close(&mut self, lane: usize) {
+        self.active -= 1;
+        let last = self.active;
+        self.keys[lane] = self.keys[last];
+        self.state[lane] = self.state[last];
+        self.starts[lane] = self.starts[last];
+        self.left[lane] = self.left[last];
+        self.job[lane] = self.job[last];
+        self.fresh |= 1 << lane;
+    }
+}
+
+fn round_keys<'a, J: Chained<'a>, const KEYS: usize>(job: &J) -> Option<&'a [Block; KEYS]> {
+    job.key().keys().first_chunk()
+}
+
+/// A chain's length in blocks, above its place among the jobs: one word to sort by.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Size(u32);
+
+impl Size {
+    fn new(count: usize, job: u8) -> Self {
+        Self((count as u32) << 8 | u32::from(job))
+    }
+
+    fn count(self) -> usize {
+        self.0 as usize >> 8
+    }
+
+    fn job(self) -> u8 {
+        self.0 as u8
+    }
+}
+
+fn shortest_first<'a, J: Chained<'a>>(jobs: &[J]) -> ArrayVec<Size, CHAINS> {
+    let mut sizes = ArrayVec::new();
+    for (job, index) in jobs.iter().zip(0..).take(CHAINS) {
+        sizes.push(Size::new(job.count(), index));
+    }
+    if !sizes.is_sorted() {
+        sizes.sort_unstable();
+    }
+    sizes
+}
+
+/// The number of lanes that has all done first: more lanes do more at once but each of them slower, and no
+/// number of them makes the longest chain shorter.
+fn quickest(sizes: &[Size], width: usize, paces: Paces) -> usize {
+    let time = |&(vectors, cycles): &(usize, usize)| cycles * rounds(sizes, vectors * width);
+    paces.iter().min_by_key(|pace| time(pace)).map_or(width, |(vectors, _)| vectors * width)
+}
+
+/// Blocks that the busiest of so many lanes will have done, or a few fewer.
+fn rounds(sizes: &[Size], lanes: usize) -> usize {
+    let total: usize = sizes.iter().map(|size| size.count()).sum();
+    // of the lanes · k + 1 longest, some lane gets k + 1
+    let longest = sizes.iter().rev().step_by(lanes).zip(1..);
+    let shared = longest.map(|(size, share)| size.count() * share).max().unwrap_or(0);
+    shared.max(total.div_ceil(lanes))
+}
