@@ -25,8 +25,15 @@ pub(super) trait Hash<const P: usize, const S: usize> {
     fn length(bits: u64) -> [u8; 8];
     /// Between the state's words in this CPU's order and octets.
     fn swap(piece: Piece) -> Piece;
-    /// The states of a key. `None`: it is another hash's.
-    fn states(key: &MacKey) -> Option<([Piece; S], [Piece; S])>;
+    /// The state behind the inner or the outer padded key. `None`: it is another hash's key.
+    fn state(key: &MacKey, pad: Pad) -> Option<[Piece; S]>;
+}
+
+/// Which of a key's two states.
+#[derive(Clone, Copy)]
+pub(super) enum Pad {
+    Inner,
+    Outer,
 }
 
 /// The kernels of one hash on one CPU, narrowest first.
@@ -42,31 +49,49 @@ pub(super) struct Rung<const P: usize, const S: usize> {
 }
 
 impl<const P: usize, const S: usize> Ladder<P, S> {
+    /// The one for this many messages. `None`: there are none.
+    #[inline(always)]
     fn rung(&self, messages: usize) -> Option<&Rung<P, S>> {
-        self.0.iter().find(|rung| messages <= rung.most).or(self.0.last())
+        let fits = self.0.iter().find(|rung| messages <= rung.most).or(self.0.last());
+        fits.filter(|_| messages > 0)
     }
 
     /// Hashes all of every lane. They are best given longest first.
     ///
     /// # Safety
     /// The CPU has the features of every rung.
+    #[inline(always)]
     unsafe fn drain(&self, lanes: &mut [Lane<'_, P, S>]) {
         let widest = self.0.last().map_or(1, |rung| rung.lanes);
         let mut waiting = lanes.iter_mut();
         let mut active: ArrayVec<_, WIDEST> = waiting.by_ref().take(widest.min(WIDEST)).collect();
-        while let (Some(steps), Some(rung)) =
-            (active.iter().map(|lane| lane.left()).min(), self.rung(active.len()))
-        {
-            for group in active.chunks_mut(rung.lanes) {
-                // SAFETY: the caller's promise.
-                unsafe { (rung.run)(group, steps) };
-            }
+        while let Some(steps) = active.iter().map(|lane| lane.left()).min() {
+            // SAFETY: the caller's promise.
+            unsafe { self.climb(&mut active, steps) };
             refill(&mut active, &mut waiting);
+        }
+    }
+
+    /// Advances all of `active`, the best rung for their number first, what it leaves by the next.
+    ///
+    /// # Safety
+    /// As [`Ladder::drain`].
+    #[inline(always)]
+    unsafe fn climb(&self, mut active: &mut [&mut Lane<'_, P, S>], steps: usize) {
+        while let Some(rung) = self.rung(active.len()) {
+            let Some((now, later)) = active.split_at_mut_checked(rung.lanes.min(active.len()))
+            else {
+                return;
+            };
+            // SAFETY: the caller's promise.
+            unsafe { (rung.run)(now, steps) };
+            active = later;
         }
     }
 }
 
 /// A waiting message takes the place of one that is done.
+#[inline(always)]
 fn refill<'l, 'a, const P: usize, const S: usize>(
     active: &mut ArrayVec<&'l mut Lane<'a, P, S>, WIDEST>,
     waiting: &mut core::slice::IterMut<'l, Lane<'a, P, S>>,
@@ -86,85 +111,140 @@ fn refill<'l, 'a, const P: usize, const S: usize>(
 /// The tags of all jobs.
 ///
 /// # Safety
-/// The CPU has the features of every rung of `ladder`.
+/// The CPU has AVX2 (for the copies here) and the features of every rung of `ladder`.
+#[target_feature(enable = "avx2")]
 pub(super) unsafe fn hmac<H: Hash<P, S>, const P: usize, const S: usize>(
     ladder: &Ladder<P, S>,
     jobs: &mut [MacJob<'_>],
 ) {
     for jobs in jobs.chunks_mut(JOBS) {
-        let order = longest_first(jobs);
-        let mut lanes = ArrayVec::<_, JOBS>::new();
-        lanes.extend(order.iter().filter_map(|at| jobs.get(*at)).map(inner::<H, P, S>));
+        let order = longest_first::<P>(jobs);
+        let mut lanes = ArrayVec::<Lane<'_, P, S>, JOBS>::new();
+        let covered = order.iter().filter_map(|place| jobs.get(place.job())).map(|job| job.covered);
+        lanes.extend(covered.map(empty));
+        for (place, lane) in order.iter().zip(&mut lanes) {
+            if let Some(job) = jobs.get(place.job()) {
+                inner::<H, P, S>(lane, job);
+            }
+        }
         // SAFETY: the caller's promise.
         unsafe { ladder.drain(&mut lanes) };
-        for (at, lane) in order.iter().zip(&mut lanes) {
-            if let Some(job) = jobs.get(*at) {
+        for (place, lane) in order.iter().zip(&mut lanes) {
+            if let Some(job) = jobs.get(place.job()) {
                 outer::<H, P, S>(lane, job.key);
             }
         }
         // SAFETY: the caller's promise.
         unsafe { ladder.drain(&mut lanes) };
-        for (at, lane) in order.iter().zip(&lanes) {
-            if let Some(job) = jobs.get_mut(*at) {
-                job.tag = tag::<H, P, S>(&lane.state);
+        for (place, lane) in order.iter().zip(&lanes) {
+            if let Some(job) = jobs.get_mut(place.job()) {
+                tag::<H, P, S>(&lane.state, &mut job.tag);
             }
         }
     }
 }
 
-/// The jobs' places, those with the most octets first.
-fn longest_first(jobs: &[MacJob<'_>]) -> ArrayVec<usize, JOBS> {
-    let mut order: ArrayVec<usize, JOBS> = (0..jobs.len().min(JOBS)).collect();
-    order.sort_unstable_by_key(|at| jobs.get(*at).map(|job| core::cmp::Reverse(job.covered.len())));
+/// A job by its number, above it how many blocks it lacks to the longest there could be: what sorts first
+/// is longest. Jobs of one length are in order as they come.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place(usize);
+
+impl Place {
+    const fn new(blocks: usize, job: usize) -> Self {
+        Self((usize::MAX / JOBS - blocks) * JOBS + job)
+    }
+
+    const fn job(self) -> usize {
+        self.0 % JOBS
+    }
+}
+
+/// The jobs, those of the most blocks first.
+#[inline(always)]
+fn longest_first<const P: usize>(jobs: &[MacJob<'_>]) -> ArrayVec<Place, JOBS> {
+    let blocks = jobs.iter().map(|job| job.covered.len() / (P * 16));
+    let places = blocks.enumerate().map(|(job, blocks)| Place::new(blocks, job));
+    let mut order: ArrayVec<_, JOBS> = places.take(JOBS).collect();
+    order.sort_unstable();
     order
 }
 
-/// A job's message behind the inner padded key.
-fn inner<'a, H: Hash<P, S>, const P: usize, const S: usize>(job: &MacJob<'a>) -> Lane<'a, P, S> {
-    let (pieces, _) = job.covered.as_chunks::<16>();
-    let (body, _) = pieces.as_chunks::<P>();
-    let (_, rest) = job.covered.split_at(body.len() * P * 16);
-    let mut tail = [[[0; 16]; P]; 2];
-    let octets = tail.as_flattened_mut().as_flattened_mut();
-    let mut end = rest.len();
-    octets[..end].copy_from_slice(rest);
-    if let Some(high) = job.high {
-        octets[end..end + 4].copy_from_slice(&high);
-        end += 4;
-    }
-    octets[end] = 0x80;
-    let tails = (end + 1 + H::LENGTH).div_ceil(P * 16);
-    let bits = 8 * (P * 16 * (1 + body.len()) + end) as u64;
-    let close = tails * P * 16 - 8;
-    octets[close..close + 8].copy_from_slice(&H::length(bits));
-    let state = H::states(job.key).map_or([[0; 16]; S], |(inner, _)| inner);
-    Lane { state, body, tail, next: 0, blocks: body.len() + tails }
+/// A lane that has the whole blocks of `covered` before it, and nothing else yet. What follows is written
+/// in place: a copy would wait for the small writes to leave the CPU's store queue.
+#[inline(always)]
+fn empty<const P: usize, const S: usize>(covered: &[u8]) -> Lane<'_, P, S> {
+    let (body, _) = covered.as_chunks::<16>().0.as_chunks::<P>();
+    Lane { state: [[0; 16]; S], body, tail: [[[0; 16]; P]; 3], next: 0, blocks: body.len() }
 }
 
-/// The inner digest behind the outer padded key.
+/// Behind the inner padded key: the job's message and its padding.
+#[inline(always)]
+fn inner<H: Hash<P, S>, const P: usize, const S: usize>(
+    lane: &mut Lane<'_, P, S>,
+    job: &MacJob<'_>,
+) {
+    let block = P * 16;
+    let octets = lane.tail.as_flattened_mut().as_flattened_mut();
+    let mut end = block + rest(job.covered, octets, block);
+    if let Some(high) = job.high {
+        put(octets, end, high);
+        end += 4;
+    }
+    put(octets, end, [0x80]);
+    let tails = (end + 1 + H::LENGTH).div_ceil(block) - 1;
+    let bits = 8 * (block * lane.body.len() + end) as u64; // the padded key is a block, and so is the room
+    put(octets, (1 + tails) * block - 8, H::length(bits));
+    lane.state = H::state(job.key, Pad::Inner).unwrap_or([[0; 16]; S]);
+    lane.blocks += tails;
+}
+
+/// What is left of `covered` behind its whole blocks goes behind the first block of `tail`; how many octets.
+/// A whole block is copied, so that its length is known and it takes a few moves: what does not belong to
+/// the rest lands in front of it.
+#[inline(always)]
+fn rest(covered: &[u8], tail: &mut [u8], block: usize) -> usize {
+    let rest = covered.len() % block;
+    let whole = covered.len().checked_sub(block).and_then(|at| covered.get(at..));
+    let (from, at) = whole.map_or((covered, block), |last| (last, rest));
+    if let Some((from, to)) = from.get(..block).zip(tail.get_mut(at..at + block)) {
+        to.copy_from_slice(from);
+    } else if let Some(to) = tail.get_mut(block..block + rest) {
+        to.copy_from_slice(from);
+    }
+    rest
+}
+
+#[inline(always)]
+fn put<const N: usize>(octets: &mut [u8], at: usize, these: [u8; N]) {
+    if let Some(to) = octets.get_mut(at..at + N) {
+        to.copy_from_slice(&these);
+    }
+}
+
+/// Behind the outer padded key: the inner digest and its padding.
+#[inline(always)]
 fn outer<H: Hash<P, S>, const P: usize, const S: usize>(lane: &mut Lane<'_, P, S>, key: &MacKey) {
-    let mut block: Block<P> = [[0; 16]; P];
+    let [_, block, _] = &mut lane.tail;
+    *block = [[0; 16]; P];
     for (to, from) in block.iter_mut().zip(&lane.state) {
         *to = H::swap(*from);
     }
     let octets = block.as_flattened_mut();
-    octets[H::DIGEST..].fill(0);
-    octets[H::DIGEST] = 0x80;
-    let bits = 8 * (P * 16 + H::DIGEST) as u64;
-    octets[P * 16 - 8..].copy_from_slice(&H::length(bits));
-    let state = H::states(key).map_or([[0; 16]; S], |(_, outer)| outer);
-    lane.state = state;
+    if let Some(unused) = octets.get_mut(H::DIGEST..S * 16) {
+        unused.fill(0);
+    }
+    put(octets, H::DIGEST, [0x80]);
+    put(octets, P * 16 - 8, H::length(8 * (P * 16 + H::DIGEST) as u64));
+    lane.state = H::state(key, Pad::Outer).unwrap_or([[0; 16]; S]);
     lane.body = &[];
-    lane.tail[0] = block;
     lane.next = 0;
     lane.blocks = 1;
 }
 
 /// The digest's first octets.
-fn tag<H: Hash<P, S>, const P: usize, const S: usize>(state: &[Piece; S]) -> [u8; 32] {
-    let mut tag = [0; 32];
+#[inline(always)]
+fn tag<H: Hash<P, S>, const P: usize, const S: usize>(state: &[Piece; S], tag: &mut [u8; 32]) {
     for (to, from) in tag.as_chunks_mut::<16>().0.iter_mut().zip(state) {
         *to = H::swap(*from);
     }
-    tag
 }

@@ -16,8 +16,8 @@ pub(super) struct Lane<'a, const P: usize, const S: usize> {
     pub state: [Piece; S],
     /// Blocks that lie in the packet.
     pub body: &'a [Block<P>],
-    /// Blocks made of the rest and the padding.
-    pub tail: [Block<P>; 2],
+    /// Blocks made of the rest and the padding: the last two. The first is room to build them in.
+    pub tail: [Block<P>; 3],
     /// The next block: of the body, then of the tail.
     pub next: usize,
     /// Blocks in all.
@@ -33,7 +33,7 @@ impl<const P: usize, const S: usize> Lane<'_, P, S> {
     #[inline(always)]
     pub fn block(&self, step: usize) -> &Block<P> {
         let at = self.next + step;
-        let [first, last] = &self.tail;
+        let [_, first, last] = &self.tail;
         let tail = if at == self.body.len() { first } else { last };
         self.body.get(at).unwrap_or(tail)
     }

@@ -36,7 +36,7 @@ macro_rules! function {
 macro_rules! step {
     ($f:ident, $v:ident, $w:ident, $i:expr, $k:expr, $s:literal, $a:ident $b:ident $c:ident $d:ident) => {
         let early = $v::add($a, $v::add($w[($k) & 15], $v::splat(T[$i])));
-        let sum = $v::add(early, function!($f, $v, $b $c $d));
+        let sum = $v::add($v::pin(early), function!($f, $v, $b $c $d));
         $a = $v::add($b, $v::rol::<$s>(sum));
     };
 }
@@ -64,14 +64,14 @@ macro_rules! md5 {
         /// The CPU has the features named in the attribute.
         #[target_feature(enable = $features)]
         pub(super) unsafe fn $name(lanes: &mut [&mut Lane<'_, 4, 2>], steps: usize) {
-            let from = states::<{ $v::LANES }, 4, 2>(lanes);
-            let [mut a, mut b, mut c, mut d] = $v::words(from.map(|[low, _]| low));
+            let from = &states::<{ $v::LANES }, 4, 2>(lanes);
+            let [mut a, mut b, mut c, mut d] = $v::words::<0, 2>(from);
             for step in 0..steps {
-                let block = blocks::<{ $v::LANES }, 4, 2>(lanes, step);
-                let [w0, w1, w2, w3] = $v::words(block.map(|[piece, _, _, _]| piece));
-                let [w4, w5, w6, w7] = $v::words(block.map(|[_, piece, _, _]| piece));
-                let [w8, w9, w10, w11] = $v::words(block.map(|[_, _, piece, _]| piece));
-                let [w12, w13, w14, w15] = $v::words(block.map(|[_, _, _, piece]| piece));
+                let block = &blocks::<{ $v::LANES }, 4, 2>(lanes, step);
+                let [w0, w1, w2, w3] = $v::words::<0, 4>(block);
+                let [w4, w5, w6, w7] = $v::words::<1, 4>(block);
+                let [w8, w9, w10, w11] = $v::words::<2, 4>(block);
+                let [w12, w13, w14, w15] = $v::words::<3, 4>(block);
                 let w = [w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11, w12, w13, w14, w15];
                 let (a0, b0, c0, d0) = (a, b, c, d);
                 round!(f, $v, w, 0, 0 by 1, [7 12 17 22], a b c d);

@@ -18,7 +18,7 @@ macro_rules! word {
 macro_rules! round {
     ($v:ident, $w:ident, $t:expr, $f:ident, $k:ident, $a:ident $b:ident $c:ident $d:ident $e:ident) => {
         let early = $v::add($v::add($e, $k), word!($v, $w, $t));
-        let late = $v::add($v::$f($b, $c, $d), early);
+        let late = $v::pin($v::add($v::pin(early), $v::$f($b, $c, $d)));
         $e = $v::add($v::rol::<5>($a), late);
         $b = $v::rol::<30>($b);
     };
@@ -48,15 +48,15 @@ macro_rules! sha1 {
         /// The CPU has the features named in the attribute.
         #[target_feature(enable = $features)]
         pub(super) unsafe fn $name(lanes: &mut [&mut Lane<'_, 4, 2>], steps: usize) {
-            let from = states::<{ $v::LANES }, 4, 2>(lanes);
-            let [mut a, mut b, mut c, mut d] = $v::words(from.map(|[low, _]| low));
-            let [mut e, unused @ ..] = $v::words(from.map(|[_, high]| high));
+            let from = &states::<{ $v::LANES }, 4, 2>(lanes);
+            let [mut a, mut b, mut c, mut d] = $v::words::<0, 2>(from);
+            let [mut e, unused @ ..] = $v::words::<1, 2>(from);
             for step in 0..steps {
-                let block = blocks::<{ $v::LANES }, 4, 2>(lanes, step);
-                let [w0, w1, w2, w3] = $v::words_be(block.map(|[piece, _, _, _]| piece));
-                let [w4, w5, w6, w7] = $v::words_be(block.map(|[_, piece, _, _]| piece));
-                let [w8, w9, w10, w11] = $v::words_be(block.map(|[_, _, piece, _]| piece));
-                let [w12, w13, w14, w15] = $v::words_be(block.map(|[_, _, _, piece]| piece));
+                let block = &blocks::<{ $v::LANES }, 4, 2>(lanes, step);
+                let [w0, w1, w2, w3] = $v::words_be::<0, 4>(block);
+                let [w4, w5, w6, w7] = $v::words_be::<1, 4>(block);
+                let [w8, w9, w10, w11] = $v::words_be::<2, 4>(block);
+                let [w12, w13, w14, w15] = $v::words_be::<3, 4>(block);
                 let mut w = [w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11, w12, w13, w14, w15];
                 let (a0, b0, c0, d0, e0) = (a, b, c, d, e);
                 twenty!($v, w, 0, choose, 0x5a82_7999, a b c d e);

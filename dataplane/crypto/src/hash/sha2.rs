@@ -58,10 +58,11 @@ macro_rules! round {
      $a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident) => {
         let early = $v::add($v::add($h, $v::splat($k[$t])), $word);
         let s1 = $v::xor3($v::ror::<$a1>($e), $v::ror::<$b1>($e), $v::ror::<$c1>($e));
-        let sum = $v::add($v::add(early, $v::choose($e, $f, $g)), s1);
+        let sum = $v::add($v::pin($v::add($v::pin(early), $v::choose($e, $f, $g))), s1);
         let s0 = $v::xor3($v::ror::<$a0>($a), $v::ror::<$b0>($a), $v::ror::<$c0>($a));
+        let sum = $v::pin(sum);
         $d = $v::add($d, sum);
-        $h = $v::add($v::add(sum, $v::majority($a, $b, $c)), s0);
+        $h = $v::add(sum, $v::pin($v::add(s0, $v::majority($a, $b, $c))));
     };
 }
 
@@ -111,15 +112,15 @@ macro_rules! sha256 {
         /// The CPU has the features named in the attribute.
         #[target_feature(enable = $features)]
         pub(super) unsafe fn $name(lanes: &mut [&mut Lane<'_, 4, 2>], steps: usize) {
-            let from = states::<{ $v::LANES }, 4, 2>(lanes);
-            let [mut a, mut b, mut c, mut d] = $v::words(from.map(|[low, _]| low));
-            let [mut e, mut f, mut g, mut h] = $v::words(from.map(|[_, high]| high));
+            let from = &states::<{ $v::LANES }, 4, 2>(lanes);
+            let [mut a, mut b, mut c, mut d] = $v::words::<0, 2>(from);
+            let [mut e, mut f, mut g, mut h] = $v::words::<1, 2>(from);
             for step in 0..steps {
-                let block = blocks::<{ $v::LANES }, 4, 2>(lanes, step);
-                let [w0, w1, w2, w3] = $v::words_be(block.map(|[piece, _, _, _]| piece));
-                let [w4, w5, w6, w7] = $v::words_be(block.map(|[_, piece, _, _]| piece));
-                let [w8, w9, w10, w11] = $v::words_be(block.map(|[_, _, piece, _]| piece));
-                let [w12, w13, w14, w15] = $v::words_be(block.map(|[_, _, _, piece]| piece));
+                let block = &blocks::<{ $v::LANES }, 4, 2>(lanes, step);
+                let [w0, w1, w2, w3] = $v::words_be::<0, 4>(block);
+                let [w4, w5, w6, w7] = $v::words_be::<1, 4>(block);
+                let [w8, w9, w10, w11] = $v::words_be::<2, 4>(block);
+                let [w12, w13, w14, w15] = $v::words_be::<3, 4>(block);
                 let mut w = [w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11, w12, w13, w14, w15];
                 let before = [a, b, c, d, e, f, g, h];
                 sixteen!(round32, $v, w, 0, a b c d e f g h);
@@ -140,21 +141,21 @@ macro_rules! sha512 {
         /// The CPU has the features named in the attribute.
         #[target_feature(enable = $features)]
         pub(super) unsafe fn $name(lanes: &mut [&mut Lane<'_, 8, 4>], steps: usize) {
-            let from = states::<{ $v::LANES }, 8, 4>(lanes);
-            let [mut a, mut b] = $v::words(from.map(|[piece, _, _, _]| piece));
-            let [mut c, mut d] = $v::words(from.map(|[_, piece, _, _]| piece));
-            let [mut e, mut f] = $v::words(from.map(|[_, _, piece, _]| piece));
-            let [mut g, mut h] = $v::words(from.map(|[_, _, _, piece]| piece));
+            let from = &states::<{ $v::LANES }, 8, 4>(lanes);
+            let [mut a, mut b] = $v::words::<0, 4>(from);
+            let [mut c, mut d] = $v::words::<1, 4>(from);
+            let [mut e, mut f] = $v::words::<2, 4>(from);
+            let [mut g, mut h] = $v::words::<3, 4>(from);
             for step in 0..steps {
-                let block = blocks::<{ $v::LANES }, 8, 4>(lanes, step);
-                let [w0, w1] = $v::words_be(block.map(|[piece, ..]| piece));
-                let [w2, w3] = $v::words_be(block.map(|[_, piece, ..]| piece));
-                let [w4, w5] = $v::words_be(block.map(|[_, _, piece, ..]| piece));
-                let [w6, w7] = $v::words_be(block.map(|[_, _, _, piece, ..]| piece));
-                let [w8, w9] = $v::words_be(block.map(|[.., piece, _, _, _]| piece));
-                let [w10, w11] = $v::words_be(block.map(|[.., piece, _, _]| piece));
-                let [w12, w13] = $v::words_be(block.map(|[.., piece, _]| piece));
-                let [w14, w15] = $v::words_be(block.map(|[.., piece]| piece));
+                let block = &blocks::<{ $v::LANES }, 8, 4>(lanes, step);
+                let [w0, w1] = $v::words_be::<0, 8>(block);
+                let [w2, w3] = $v::words_be::<1, 8>(block);
+                let [w4, w5] = $v::words_be::<2, 8>(block);
+                let [w6, w7] = $v::words_be::<3, 8>(block);
+                let [w8, w9] = $v::words_be::<4, 8>(block);
+                let [w10, w11] = $v::words_be::<5, 8>(block);
+                let [w12, w13] = $v::words_be::<6, 8>(block);
+                let [w14, w15] = $v::words_be::<7, 8>(block);
                 let mut w = [w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11, w12, w13, w14, w15];
                 let before = [a, b, c, d, e, f, g, h];
                 sixteen!(round64, $v, w, 0, a b c d e f g h);

