@@ -1,11 +1,12 @@
-"""Every way of carrying a packet that Postern knows: 19 suites × {IPv4, IPv6 outside} × {raw, in UDP} × {ESN, 32-bit numbers}."""
+"""Every way of carrying a packet that Postern knows: the usual suites × {IPv4, IPv6 outside} × {raw, in UDP} × {ESN, 32-bit numbers},
+and every other suite that a peer has, twice: over IPv4 and over IPv6, one of them raw and the other in UDP, with ESN once."""
 
 from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
 
-from lab.suites import Keys, Suite, every
+from lab.suites import Keys, Suite, others, usual
 
 OURS = {4: "192.0.2.1", 6: "2001:db8::1"}
 THEIRS = {4: "192.0.2.9", 6: "2001:db8::9"}
@@ -58,7 +59,10 @@ class Case:
 
 
 def cases() -> list[Case]:
-    combinations = itertools.product(every(), (4, 6), (False, True), (False, True))
+    combinations = list(itertools.product(usual(), (4, 6), (False, True), (False, True)))
+    for n, suite in enumerate(others()):
+        udp, esn = bool(n & 1), bool(n & 2)
+        combinations += [(suite, 4, udp, esn), (suite, 6, not udp, not esn)]
     return [Case(n, suite, outer, udp, esn, suite.keys(), suite.keys())
             for n, (suite, outer, udp, esn) in enumerate(combinations, 1)]
 
@@ -66,11 +70,11 @@ def cases() -> list[Case]:
 def configuration(chosen: list[Case]) -> str:
     """One postern.yaml with a connection for each way of travelling and a child for each case."""
     text = "interfaces:\n  - { name: lan, role: inside }\n  - { name: wan, role: outside }\nworkers: { cores: [0] }\nconnections:\n"
-    for outer, udp in itertools.product((4, 6), (False, True)):
-        children = [case.child() for case in chosen if (case.outer, case.udp) == (outer, udp)]
+    for outer, udp, legacy in itertools.product((4, 6), (False, True), (False, True)):
+        children = [case.child() for case in chosen if (case.outer, case.udp, case.suite.legacy) == (outer, udp, legacy)]
         if not children:
             continue
-        text += f"  linux-v{outer}-{'udp' if udp else 'raw'}:\n    local: \"{OURS[outer]}\"\n    remote: \"{THEIRS[outer]}\"\n"
-        text += f"    encap: {'udp' if udp else 'none'}\n    children:\n"
+        text += f"  linux-v{outer}-{'udp' if udp else 'raw'}{'-legacy' if legacy else ''}:\n    local: \"{OURS[outer]}\"\n    remote: \"{THEIRS[outer]}\"\n"
+        text += f"    encap: {'udp' if udp else 'none'}\n    legacy: {str(legacy).lower()}\n    children:\n"
         text += "\n".join(children) + "\n"
     return text

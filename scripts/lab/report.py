@@ -17,8 +17,12 @@ def paint(text: str, code: str) -> str:
 @dataclass
 class Row:
     name: str
-    passed: bool
+    passed: bool | None  # None: cannot be shown here
     detail: str
+
+    @property
+    def mark(self) -> str:
+        return {True: paint("pass", "32"), False: paint("FAIL", "31;1"), None: paint("none", "33")}[self.passed]
 
 
 @dataclass
@@ -39,11 +43,14 @@ class Report:
         except Exception as error:  # noqa: BLE001 - a test may fail in any way, and the others still run
             row = Row(name, False, f"{type(error).__name__}: {error}")
         self.rows.append(row)
-        mark = paint("pass", "32") if row.passed else paint("FAIL", "31;1")
-        self.step(f"{mark}  {name}" + (f": {row.detail}" if row.detail else ""))
+        self.step(f"{row.mark}  {name}" + (f": {row.detail}" if row.detail else ""))
+
+    def absent(self, name: str, why: str) -> None:
+        """A row for what nobody here can show: it neither passes nor fails."""
+        self.rows.append(Row(name, None, why))
 
     def failed(self) -> int:
-        return sum(not row.passed for row in self.rows)
+        return sum(row.passed is False for row in self.rows)
 
     def finish(self, output: str = "table") -> int:
         """Prints the summary; 0 when all passed and something ran."""
@@ -54,10 +61,10 @@ class Report:
             width = max((len(row.name) for row in self.rows), default=0)
             print(f"\n{paint(self.title, '1')}")
             for row in self.rows:
-                mark = paint("pass", "32") if row.passed else paint("FAIL", "31;1")
-                print(f"  {row.name:<{width}}  {mark}  {row.detail.splitlines()[0] if row.detail else ''}")
-        print(f"{len(self.rows) - failed} passed, {failed} failed", flush=True)
-        return 0 if self.rows and not failed else 1
+                print(f"  {row.name:<{width}}  {row.mark}  {row.detail.splitlines()[0] if row.detail else ''}")
+        passed = sum(row.passed is True for row in self.rows)
+        print(f"{passed} passed, {failed} failed", flush=True)
+        return 0 if passed and not failed else 1
 
 
 def expect(condition: bool, text: str) -> None:
