@@ -8,6 +8,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 mod ciphers;
+mod instructions;
 mod pipeline;
 
 /// The whole command line.
@@ -25,6 +26,9 @@ enum Command {
         #[command(subcommand)]
         bench: Bench,
     },
+    /// What `bench instructions` runs under callgrind
+    #[command(hide = true)]
+    Walk(instructions::Walk),
 }
 
 #[derive(Subcommand)]
@@ -33,6 +37,8 @@ enum Bench {
     Crypto(ciphers::Crypto),
     /// The whole walk of one worker between two ports in memory
     Pipeline(pipeline::Pipeline),
+    /// Instructions per packet, counted by callgrind
+    Instructions(instructions::Instructions),
 }
 
 impl Cli {
@@ -44,6 +50,8 @@ impl Cli {
         match &self.command {
             Command::Bench { bench: Bench::Crypto(crypto) } => crypto.run(),
             Command::Bench { bench: Bench::Pipeline(pipeline) } => pipeline.run(),
+            Command::Bench { bench: Bench::Instructions(instructions) } => instructions.run(),
+            Command::Walk(walk) => walk.run(),
         }
     }
 }

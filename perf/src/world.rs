@@ -264,6 +264,19 @@ impl World {
     /// # Errors
     /// [`Fault::Lost`] when not every packet came out on the other side.
     pub fn turn(&mut self, load: &Load, turn: usize) -> Result<Span, Fault> {
+        self.turn_with(load, turn, |worker| _ = worker.turn(clock::now()))
+    }
+
+    /// The same, through a function that makes the worker take its turn.
+    ///
+    /// # Errors
+    /// As [`World::turn`].
+    pub fn turn_with(
+        &mut self,
+        load: &Load,
+        turn: usize,
+        take: impl FnOnce(&mut Worker),
+    ) -> Result<Span, Fault> {
         let batch = turn * BATCH..(turn + 1) * BATCH;
         let inside = load.inside.get(batch.clone()).unwrap_or_default();
         let outside = load.outside.get(batch).unwrap_or_default();
@@ -271,7 +284,7 @@ impl World {
         outside.iter().for_each(|frame| _ = self.wan.inject(frame));
         stages::start();
         let start = tsc::now();
-        self.worker.turn(clock::now());
+        take(&mut self.worker);
         let cycles = tsc::now() - start;
         let sealed = drain(&mut self.wan);
         let opened = drain(&mut self.lan);
