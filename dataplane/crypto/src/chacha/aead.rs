@@ -1,0 +1,204 @@
+//! AEAD_CHACHA20_POLY1305 (RFC 8439 §2.8) over a group of packets, whatever the vector width.
+//!
+//! ChaCha20 is counted in blocks and not in packets: a lane takes any block of any packet, the one that
+//! makes a packet's Poly1305 key among them, so small packets fill the lanes as well as large ones do.
+//! Poly1305 has one packet in each lane, so it takes the packets in the order of their length.
+use arrayvec::ArrayVec;
+use subtle::ConstantTimeEq;
+use zeroize::optimization_barrier;
+
+use super::poly::{MESSAGES, Message, TAG, Tags};
+use crate::batch::BadIcv;
+
+/// Packets in one call: as many as the crate puts into a group.
+pub(super) const GROUP: usize = 64;
+/// Octets of a ChaCha20 block (RFC 8439 §2.3).
+pub(super) const BLOCK: usize = 64;
+/// Blocks computed at once, in one or in two vectors.
+pub(super) const BLOCKS: usize = 16;
+
+/// One packet as RFC 8439 §2.8 sees it.
+pub(super) struct Packet<'a> {
+    pub key: &'a [u8; 32],
+    pub nonce: [u32; 3],
+    /// SPI and sequence number, zeros behind them: always one block of Poly1305.
+    pub aad: [u8; 16],
+    /// Octets of `aad` that count: 8, or 12 with ESN (RFC 7634 §2.1).
+    pub aad_len: u64,
+    pub body: &'a mut [u8],
+    pub icv: &'a mut [u8; TAG],
+    /// Where [`open`] says that the ICV is right.
+    pub verdict: Option<&'a mut Result<(), BadIcv>>,
+}
+
+/// One block of key stream, and up to [`BLOCK`] octets to XOR it onto.
+pub(super) struct Lane<'a> {
+    pub key: &'a [u8; 32],
+    /// Words 12 to 15 of the state: counter and nonce (RFC 8439 §2.3).
+    pub input: [u32; 4],
+    pub data: &'a mut [u8],
+}
+
+/// What a vector width brings along.
+pub(super) struct Tier {
+    /// XORs the key stream of all lanes onto their data.
+    pub xor: fn(&mut [Lane<'_>; BLOCKS]),
+    /// The Poly1305 tags of all messages.
+    pub authenticate: fn(&[Message<'_>; MESSAGES]) -> Tags,
+}
+
+/// Encrypts every body and writes every ICV. Packets beyond [`GROUP`] are not looked at.
+pub(super) fn seal(tier: &Tier, packets: &mut [Packet<'_>]) {
+    let mut keys = OneTimeKeys::new();
+    let mut lanes = Filling::new(tier);
+    for (packet, key) in packets.iter_mut().zip(&mut keys.0) {
+        lanes.push(packet.key, packet.input(0), key);
+        packet.push_body(&mut lanes);
+    }
+    lanes.finish();
+    authenticate(tier, packets, &keys, |packet, tag| *packet.icv = *tag);
+}
+
+/// Checks every ICV, sets the verdict of the genuine packets, and decrypts their bodies. The others are left as
+/// they arrived: nothing is decrypted before it was verified. That costs hardly a block more than the other
+/// order, because key blocks share vectors with one another as well as with bodies.
+pub(super) fn open(tier: &Tier, packets: &mut [Packet<'_>]) {
+    let mut keys = OneTimeKeys::new();
+    let mut lanes = Filling::new(tier);
+    for (packet, key) in packets.iter().zip(&mut keys.0) {
+        lanes.push(packet.key, packet.input(0), key);
+    }
+    lanes.finish();
+    authenticate(tier, packets, &keys, |packet, tag| {
+        if let Some(verdict) = &mut packet.verdict
+            && packet.icv.ct_eq(tag).into()
+        {
+            **verdict = Ok(());
+        }
+    });
+    let mut lanes = Filling::new(tier);
+    for packet in packets.iter_mut().filter(|packet| packet.is_genuine()) {
+        packet.push_body(&mut lanes);
+    }
+    lanes.finish();
+}
+
+/// Computes every packet's tag and gives it to `done`, eight at a time.
+fn authenticate(
+    tier: &Tier,
+    packets: &mut [Packet<'_>],
+    keys: &OneTimeKeys,
+    done: impl Fn(&mut Packet<'_>, &[u8; TAG]),
+) {
+    let order = longest_first(packets);
+    for places in order.chunks(MESSAGES) {
+        let tags = tags(tier, packets, keys, places);
+        for (at, tag) in places.iter().zip(&tags) {
+            if let Some(packet) = packets.get_mut(usize::from(*at)) {
+                done(packet, tag);
+            }
+        }
+    }
+}
+
+/// The tags of the packets at `places`. Where there are fewer than lanes, the last one fills the others.
+fn tags(tier: &Tier, packets: &[Packet<'_>], keys: &OneTimeKeys, places: &[u8]) -> Tags {
+    let message = |lane: usize| {
+        let at = usize::from(*places.get(lane).or(places.last())?);
+        Some(packets.get(at)?.message(keys.0.get(at)?))
+    };
+    let nothing = Message { key: &[0; 32], aad: &[0; 16], aad_len: 0, body: &[] };
+    (tier.authenticate)(&core::array::from_fn(|lane| message(lane).unwrap_or(nothing)))
+}
+
+/// The packets' places in descending order of their length, so that lanes end together.
+fn longest_first(packets: &[Packet<'_>]) -> ArrayVec<u8, GROUP> {
+    let key = |(at, packet): (u8, &Packet<'_>)| (packet.body.len() as u32) << 8 | u32::from(at);
+    let mut order: ArrayVec<u32, GROUP> = (0..GROUP as u8).zip(packets).map(key).collect();
+    if !order.is_sorted_by_key(|key| core::cmp::Reverse(key >> 8)) {
+        order.sort_unstable_by_key(|key| core::cmp::Reverse(*key));
+    }
+    order.iter().map(|key| *key as u8).collect()
+}
+
+impl<'a> Packet<'a> {
+    fn input(&self, counter: u32) -> [u32; 4] {
+        let [a, b, c] = self.nonce;
+        [counter, a, b, c]
+    }
+
+    /// Block 0 makes the Poly1305 key; the body starts with block 1 (RFC 8439 §2.8).
+    fn push_body<'l>(&'l mut self, lanes: &mut Filling<'l>)
+    where
+        'a: 'l,
+    {
+        let [_, a, b, c] = self.input(0);
+        for (counter, data) in (1..).zip(self.body.chunks_mut(BLOCK)) {
+            lanes.push(self.key, [counter, a, b, c], data);
+        }
+    }
+
+    fn is_genuine(&self) -> bool {
+        self.verdict.as_ref().is_some_and(|verdict| verdict.is_ok())
+    }
+
+    fn message<'m>(&'m self, key: &'m [u8; 32]) -> Message<'m> {
+        Message { key, aad: &self.aad, aad_len: self.aad_len, body: self.body }
+    }
+}
+
+/// Lanes being filled; when they are full, they are computed.
+struct Filling<'a> {
+    tier: &'a Tier,
+    used: usize,
+    lanes: [Lane<'a>; BLOCKS],
+}
+
+impl<'a> Filling<'a> {
+    fn new(tier: &'a Tier) -> Self {
+        Self { tier, used: 0, lanes: [(); BLOCKS].map(|()| Lane::idle()) }
+    }
+
+    #[inline(always)]
+    fn push(&mut self, key: &'a [u8; 32], input: [u32; 4], data: &'a mut [u8]) {
+        if let Some(lane) = self.lanes.get_mut(self.used) {
+            *lane = Lane { key, input, data };
+            self.used += 1;
+        }
+        if self.used == BLOCKS {
+            (self.tier.xor)(&mut self.lanes);
+            self.used = 0;
+        }
+    }
+
+    /// The last lanes; those unused have nothing to XOR onto.
+    fn finish(mut self) {
+        if self.used > 0 {
+            self.lanes.iter_mut().skip(self.used).for_each(|lane| *lane = Lane::idle());
+            (self.tier.xor)(&mut self.lanes);
+        }
+    }
+}
+
+impl Lane<'_> {
+    fn idle() -> Self {
+        Self { key: &[0; 32], input: [0; 4], data: &mut [] }
+    }
+}
+
+/// One-time keys (RFC 8439 §2.6), one for each packet. Zeros at first: key stream XORed onto zeros is the
+/// key stream. Wiped once for a whole group.
+struct OneTimeKeys([[u8; 32]; GROUP]);
+
+impl OneTimeKeys {
+    fn new() -> Self {
+        Self([[0; 32]; GROUP])
+    }
+}
+
+impl Drop for OneTimeKeys {
+    fn drop(&mut self) {
+        self.0 = [[0; 32]; GROUP];
+        optimization_barrier(&self.0);
+    }
+}
