@@ -73,6 +73,7 @@ pub fn status(status: &Status) -> String {
     }
     lines.extend(legacy(&status.tunnels));
     let Status { workers, sas, sa_slots, policies, sealed, opened, dropped, .. } = status;
+    lines.extend(status.crypto.as_ref().map(crypto));
     lines.push(format!("up to {workers} workers, {sas} of {sa_slots} SAs, {policies} policies"));
     lines.push(format!(
         "{sealed} packets sealed, {opened} opened, {dropped} dropped (postern counters tells why)"
@@ -80,6 +81,14 @@ pub fn status(status: &Status) -> String {
     lines.push(interfaces(&status.interfaces));
     lines.push(tunnels(&status.tunnels));
     lines.join("\n")
+}
+
+/// A kernel that fell back is a fault of this build or this CPU, and costs much speed.
+fn crypto(crypto: &crate::view::Crypto) -> String {
+    let fallbacks = crypto.fallbacks.join(", ");
+    let failed = "; FAILED the self-test, so portable code runs, slower: ";
+    let failed = if fallbacks.is_empty() { "" } else { failed };
+    format!("crypto: {}{failed}{fallbacks}", crypto.backend)
 }
 
 /// Loud on purpose: whoever looks at the gateway should want to be rid of them.

@@ -45,6 +45,9 @@ pub struct Status {
     pub legacy: usize,
     /// Interfaces.
     pub interfaces: Vec<Interface>,
+    /// What packets are encrypted with; `null` when no data plane has said.
+    #[serde(default)]
+    pub crypto: Option<Crypto>,
     /// Workers that may run: one per configured core. Fewer do when an interface has fewer queues.
     pub workers: usize,
     /// SA records in use.
@@ -59,6 +62,15 @@ pub struct Status {
     pub opened: u64,
     /// Packets dropped for any reason.
     pub dropped: u64,
+}
+
+/// The data plane's crypto backend.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Crypto {
+    /// Its name.
+    pub backend: String,
+    /// Its kernels that failed their self-test at start; slower ones run in their stead.
+    pub fallbacks: Vec<String>,
 }
 
 /// [`LinkState`] as JSON.
@@ -289,6 +301,7 @@ pub fn status(region: &Region, link: Option<LinkState>) -> Status {
         tunnels,
         interfaces: of_interfaces(region, dataplane.alive),
         dataplane,
+        crypto: crypto(region),
         workers: region.workers(),
         sas: sas.len(),
         sa_slots: region.setup().map_or(0, |setup| setup.geometry.sa_slots),
@@ -297,6 +310,12 @@ pub fn status(region: &Region, link: Option<LinkState>) -> Status {
         opened: counter(Counter::Opened),
         dropped: total.drops.iter().sum(),
     }
+}
+
+fn crypto(region: &Region) -> Option<Crypto> {
+    let status = region.crypto().ok()??;
+    let fallbacks = status.fallbacks.iter().map(ToString::to_string).collect();
+    Some(Crypto { backend: status.backend.to_string(), fallbacks })
 }
 
 fn ago(seconds: u64) -> Option<u64> {
@@ -538,6 +557,24 @@ mod tests {
         };
         assert!(region.set_interface(0, &status));
         region
+    }
+
+    #[test]
+    fn the_crypto_backend_is_shown_with_the_kernels_that_it_does_without() {
+        let region = region();
+        let shown = |region: &Region| crate::table::status(&status(region, None));
+        assert!(!shown(&region).contains("crypto"), "nobody has said");
+        let name = |text| sadb::Name::new(text).unwrap();
+        let backend = name("vaes");
+        region.set_crypto(&sadb::CryptoStatus { backend, fallbacks: vec![] });
+        assert!(shown(&region).contains("\ncrypto: vaes\n"), "{}", shown(&region));
+        let fallbacks = vec![name("AES-GCM"), name("HMAC-SHA-1")];
+        region.set_crypto(&sadb::CryptoStatus { backend, fallbacks });
+        let want = "\ncrypto: vaes; FAILED the self-test, so portable code runs, slower: AES-GCM, HMAC-SHA-1\n";
+        assert!(shown(&region).contains(want), "{}", shown(&region));
+        let json = serde_json::to_value(status(&region, None)).unwrap();
+        assert_eq!(json["crypto"]["backend"], "vaes");
+        assert_eq!(json["crypto"]["fallbacks"][1], "HMAC-SHA-1");
     }
 
     #[test]

@@ -76,6 +76,9 @@ pub enum StartError {
     /// A worker's counters.
     #[error(transparent)]
     Worker(#[from] NoPlace),
+    /// The environment asks for a crypto backend that is not there.
+    #[error(transparent)]
+    Crypto(#[from] crypto::NoSuchBackend),
     /// A small thing the system refused.
     #[error("{0}: {1}")]
     System(&'static str, std::io::Error),
@@ -100,6 +103,7 @@ const FIRST_VIEW: Duration = Duration::from_secs(60);
 /// # Errors
 /// Whatever keeps packets from being carried.
 pub fn run(options: &Options, stop: &AtomicBool) -> Result<(), StartError> {
+    let tested = choose_crypto()?;
     report::raise_memlock();
     report::bpf_file_system(&options.pin)?;
     let failed = |source| StartError::RunDir { path: options.run_dir.clone(), source };
@@ -108,6 +112,9 @@ pub fn run(options: &Options, stop: &AtomicBool) -> Result<(), StartError> {
     tracing::info!(run_dir = %options.run_dir.display(), "waiting for control");
     let Some(control) = wait_for_control(&listener, stop)? else { return Ok(()) };
     tracing::info!(pid = control.pid, "control is connected");
+    if let Some(status) = crypto_status(tested) {
+        control.region.set_crypto(&status);
+    }
     let (mut keeper, crew) = build(options, listener, control)?;
     let (umem, frames) = (crew.umem, crew.setup.frames);
     let workers = crew.start(&mut keeper)?;
@@ -133,6 +140,30 @@ pub fn detach(options: &Options, tun: &str) -> Result<(), StartError> {
     }
     routes::remove_all(tun)?;
     Ok(program?)
+}
+
+/// The tier of packet crypto, tested before any key is built.
+fn choose_crypto() -> Result<&'static crypto::SelfTest, StartError> {
+    let wanted = std::env::var_os(crypto::VARIABLE).filter(|name| !name.is_empty());
+    let wanted = wanted.map(|name| name.to_string_lossy().into_owned());
+    let tested = crypto::start(wanted.as_deref())?;
+    tracing::info!(backend = tested.backend.name, "packet crypto is tested");
+    for kernel in tested.fallbacks.names() {
+        tracing::error!(
+            kernel,
+            "this kernel disagrees with portable code, which runs in its stead, slower: please report it \
+             with the CPU's model"
+        );
+    }
+    Ok(tested)
+}
+
+/// `None`: a name that no status could show, and there is none such.
+fn crypto_status(tested: &crypto::SelfTest) -> Option<sadb::CryptoStatus> {
+    Some(sadb::CryptoStatus {
+        backend: Name::new(tested.backend.name)?,
+        fallbacks: tested.fallbacks.names().filter_map(Name::new).collect(),
+    })
 }
 
 fn wait_for_control(
@@ -305,6 +336,15 @@ fn link_index(name: &str) -> Result<u32, StartError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_kernel_that_can_fall_back_can_be_shown() {
+        let tested = crypto::start(None).unwrap();
+        let status = crypto_status(tested).unwrap();
+        assert_eq!(status.backend.as_str(), tested.backend.name);
+        assert_eq!(status.fallbacks.len(), tested.fallbacks.names().count());
+        assert!(crypto::Fallbacks::ALL.names().all(|name| Name::new(name).is_some()));
+    }
 
     #[test]
     fn the_tun_leaves_room_for_the_outer_headers_and_never_undercuts_ipv6() {

@@ -6,6 +6,7 @@
 //!         EVENTS       head line, tail line of the event ring
 //!         POLICY       which bank is active
 //!         INTERFACES   16 latched statuses
+//!         CRYPTO       the latched name of the crypto backend, and of kernels that are not used
 //!         workers      one block of counters each
 //!         events       ring entries
 //!         banks        two policy banks: sequence, generation, count, checksum, entries
@@ -91,11 +92,17 @@ pub(crate) const HEARTBEATS: usize = header::WORDS;
 pub(crate) const EVENTS: usize = HEARTBEATS + 2 * LINE;
 pub(crate) const POLICY: usize = EVENTS + 2 * LINE;
 pub(crate) const INTERFACE_TABLE: usize = POLICY + LINE;
-pub(crate) const WORKER_TABLE: usize = INTERFACE_TABLE + INTERFACES * INTERFACE;
+pub(crate) const CRYPTO_STATUS: usize = INTERFACE_TABLE + INTERFACES * INTERFACE;
+pub(crate) const WORKER_TABLE: usize = CRYPTO_STATUS + CRYPTO;
 
 /// Words of an interface status inside its latch, and of the latch, in whole lines.
 pub(crate) const INTERFACE_PAYLOAD: usize = 20;
 pub(crate) const INTERFACE: usize = 48;
+/// Names of crypto kernels that there is room for.
+pub(crate) const FALLBACKS: usize = 16;
+/// Words of a crypto status inside its latch, and of the latch, in whole lines.
+pub(crate) const CRYPTO_PAYLOAD: usize = 1 + 6 * (1 + FALLBACKS);
+pub(crate) const CRYPTO: usize = 216;
 /// Words of an SA as it crosses the ring; a record adds the moment of installation.
 pub(crate) const SA: usize = 24;
 pub(crate) const RECORD_PAYLOAD: usize = SA + 1;
@@ -120,8 +127,9 @@ pub(crate) const COUNTER_COUNTS: u64 = DropReason::COUNT as u64 | (Counter::COUN
 const _: () = assert!(size_of::<core::sync::atomic::AtomicU64>() == 8);
 const _: () = assert!(header::CHECKSUM < header::SETUP && header::WORDS == 152);
 const _: () = assert!(HEARTBEATS == 152 && EVENTS == 168 && POLICY == 184);
-const _: () = assert!(INTERFACE_TABLE == 192 && WORKER_TABLE == 960);
+const _: () = assert!(INTERFACE_TABLE == 192 && CRYPTO_STATUS == 960 && WORKER_TABLE == 1176);
 const _: () = assert!(crate::latch::words(INTERFACE_PAYLOAD) <= INTERFACE);
+const _: () = assert!(crate::latch::words(CRYPTO_PAYLOAD) <= CRYPTO);
 const _: () = assert!(crate::latch::words(RECORD_PAYLOAD) <= RECORD);
 const _: () = assert!(1 + KEYS < KEY_RECORD && 2 + SA + KEYS < REQUEST);
 const _: () =
@@ -135,6 +143,7 @@ const _: () = assert!(
 );
 const _: () = assert!(
     INTERFACE.is_multiple_of(LINE)
+        && CRYPTO.is_multiple_of(LINE)
         && RECORD.is_multiple_of(LINE)
         && hot::WORDS.is_multiple_of(LINE)
 );

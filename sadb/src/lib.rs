@@ -13,7 +13,7 @@
 //! | header, setup | whoever makes the region, once | magic, version, sizes, checksum |
 //! | request ring | control (`head`, entries), data plane (`tail`, wipes) | count's Release/Acquire, checksum per entry |
 //! | event ring | data plane (`head`, entries), control (`tail`, wipes) | the same |
-//! | SA record, interface status | data plane | `latch`: two copies and a count, checksum |
+//! | SA record, interface status, crypto status | data plane | `latch`: two copies and a count, checksum |
 //! | sequence number, window word | any worker | one word each, compare-and-exchange |
 //! | totals, drops of an SA | any worker | one word each, fetch-and-add |
 //! | worker counters | that worker | one word each |
@@ -92,7 +92,7 @@ pub use policy::{Policy, Verdict};
 pub use sa::{Direction, Encap, Name, Sa, SaKeys, Suite};
 pub use sequence::Exhausted;
 pub use setup::{Interface, Requirement, Role, Setup, XdpMode};
-pub use status::{CounterSnapshot, InterfaceStatus, SaDrop, SaState, SaStatus, Side, Totals};
+pub use status::{CounterSnapshot, CryptoStatus, InterfaceStatus, SaDrop, SaState, SaStatus, Side, Totals};
 pub use window::Replay;
 
 #[cfg(not(loom))]
@@ -106,4 +106,4 @@ pub use {
 };
 
 /// Raised with every change of the layout. Each process checks it before it trusts a region.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;

@@ -11,7 +11,7 @@ use crate::memory::Memory;
 use crate::roles::{Control, DataPlane};
 use crate::sa::{Direction, Sa};
 use crate::setup::Setup;
-use crate::status::{CounterSnapshot, InterfaceStatus, SaState, SaStatus, Side};
+use crate::status::{CounterSnapshot, CryptoStatus, InterfaceStatus, SaState, SaStatus, Side};
 use crate::sync::{Ordering, Peek};
 use crate::worker::WorkerCounters;
 use std::os::fd::OwnedFd;
@@ -336,6 +336,27 @@ impl Region {
         let (Some(latch), true) = (latch, index < layout::INTERFACES) else { return false };
         let mut words = [0; layout::INTERFACE_PAYLOAD];
         codec::encode_interface(status, &mut Pen::new(&mut words));
+        let _one_writer = self.inner.writing.lock();
+        latch::write(latch, &words);
+        true
+    }
+
+    /// What the data plane encrypts with: `Ok(None)` = not reported yet, `Err` = damaged.
+    pub fn crypto(&self) -> Result<Option<CryptoStatus>, Corrupt> {
+        let mut words = [0; layout::CRYPTO_PAYLOAD];
+        let latch = self.inner.shared.read(layout::CRYPTO_STATUS, layout::CRYPTO);
+        let written = latch::read(latch, &mut words)
+            .map_err(|why| unreadable("crypto status", 0, why))?;
+        written.then(|| codec::decode_crypto(&mut Eye::new(&words, 0))).transpose()
+    }
+
+    /// Data plane: reports what it encrypts with. False in a reader.
+    pub fn set_crypto(&self, status: &CryptoStatus) -> bool {
+        let (start, end) = (layout::CRYPTO_STATUS, layout::CRYPTO_STATUS + layout::CRYPTO);
+        let words = self.inner.shared.writable().and_then(|words| words.get(start..end));
+        let Some(latch) = words else { return false };
+        let mut words = [0; layout::CRYPTO_PAYLOAD];
+        codec::encode_crypto(status, &mut Pen::new(&mut words));
         let _one_writer = self.inner.writing.lock();
         latch::write(latch, &words);
         true

@@ -558,6 +558,25 @@ fn interfaces_are_shown_as_reported() {
 }
 
 #[test]
+fn crypto_is_shown_as_reported() {
+    let name = |text: &str| crate::Name::new(text).unwrap();
+    let (region, ..) = both();
+    assert_eq!(region.crypto(), Ok(None));
+    let said = |fallbacks| crate::CryptoStatus { backend: name("vaes"), fallbacks };
+    for fallbacks in [vec![], vec![name("AES-GCM")], vec![name(&"x".repeat(47)); 16]] {
+        assert!(region.set_crypto(&said(fallbacks.clone())));
+        assert_eq!(region.crypto(), Ok(Some(said(fallbacks))));
+    }
+    assert!(region.set_crypto(&said(vec![name("too many"); 17])));
+    assert_eq!(region.crypto().unwrap().unwrap().fallbacks.len(), 16);
+    let (words, copy) = (shared(&region), 1 + layout::CRYPTO_PAYLOAD);
+    for at in [1, copy + 1] {
+        words[layout::CRYPTO_STATUS + at].fetch_xor(1, Ordering::Relaxed);
+    }
+    assert_eq!(region.crypto().unwrap_err().what, "crypto status");
+}
+
+#[test]
 fn a_heartbeat_is_seen_with_its_process() {
     let (region, ..) = both();
     assert_eq!((region.heartbeat_age(Side::Control), region.pid(Side::DataPlane)), (None, None));
@@ -708,5 +727,8 @@ fn a_reader_s_descriptor_cannot_be_mapped_for_writing() {
     region.heartbeat(Side::Control);
     assert_eq!(reader.pid(Side::Control), Some(std::process::id()));
     assert!(!reader.set_interface(0, &status()) && reader.activate(1).is_err());
+    let crypto = crate::CryptoStatus { backend: status().name, fallbacks: Vec::new() };
+    assert!(region.set_crypto(&crypto) && !reader.set_crypto(&crypto));
+    assert_eq!(reader.crypto(), Ok(Some(crypto)));
     assert!(reader.inbound(0).is_none() && reader.outbound(0).is_none());
 }

@@ -96,6 +96,15 @@ pub struct InterfaceStatus {
     pub rebinds: u64,
 }
 
+/// What the data plane encrypts with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CryptoStatus {
+    /// The crypto backend's name.
+    pub backend: Name,
+    /// Its kernels that failed their self-test, so that slower ones run in their stead. 16 at most are kept.
+    pub fallbacks: Vec<Name>,
+}
+
 /// One worker's counters, or the sum of all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CounterSnapshot {

@@ -122,6 +122,9 @@ impl Kernel {
 }
 
 impl Fallbacks {
+    /// Every kernel there is.
+    pub const ALL: Self = Self(u16::MAX);
+
     /// None of them: all is well.
     pub fn is_empty(self) -> bool {
         self.0 == 0

@@ -10,7 +10,7 @@ pub(crate) use message::{decode_event, decode_request, encode_event, encode_requ
 pub(crate) use policy::{decode_policy, encode_policy};
 pub(crate) use sa::{KeyError, decode_keys, decode_sa, encode_keys, encode_sa};
 pub(crate) use setup::{decode_setup, encode_setup};
-pub(crate) use status::{decode_interface, encode_interface};
+pub(crate) use status::{decode_crypto, decode_interface, encode_crypto, encode_interface};
 
 use crate::errors::Corrupt;
 use crate::sa::Name;

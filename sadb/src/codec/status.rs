@@ -1,9 +1,10 @@
-//! Interface statuses.
+//! Interface statuses, and the crypto status.
 use super::setup::role_from;
 use super::{Eye, Pen, join32, split32};
 use crate::errors::Corrupt;
+use crate::layout::FALLBACKS;
 use crate::setup::XdpMode;
-use crate::status::InterfaceStatus;
+use crate::status::{CryptoStatus, InterfaceStatus};
 
 pub(crate) fn encode_interface(status: &InterfaceStatus, pen: &mut Pen<'_>) {
     let flags = [u8::from(status.up), u8::from(status.driver.is_some())];
@@ -51,4 +52,19 @@ pub(crate) fn decode_interface(eye: &mut Eye<'_>) -> Result<InterfaceStatus, Cor
         tx_invalid: eye.take()?,
         rebinds: eye.take()?,
     })
+}
+
+pub(crate) fn encode_crypto(status: &CryptoStatus, pen: &mut Pen<'_>) {
+    pen.put(status.fallbacks.len().min(FALLBACKS) as u64);
+    pen.put_name(&status.backend);
+    status.fallbacks.iter().take(FALLBACKS).for_each(|name| pen.put_name(name));
+}
+
+pub(crate) fn decode_crypto(eye: &mut Eye<'_>) -> Result<CryptoStatus, Corrupt> {
+    let count = eye.take()?;
+    let many = usize::try_from(count).ok().filter(|&many| many <= FALLBACKS);
+    let many = many.ok_or(eye.corrupt("number of crypto kernels", count))?;
+    let backend = eye.take_name("crypto backend")?;
+    let fallbacks = (0..many).map(|_| eye.take_name("crypto kernel")).collect::<Result<_, _>>()?;
+    Ok(CryptoStatus { backend, fallbacks })
 }
