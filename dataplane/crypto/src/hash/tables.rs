@@ -40,6 +40,14 @@ pub(super) fn run<H: Hash<P, S>, const P: usize, const S: usize>(
     unsafe { hmac::<H, P, S>(ladder, jobs) }
 }
 
+// The figures below are TSC cycles per octet of long messages on a Zen 4 (a core cycle is 0.70 of them),
+// every lane of the kernel taken. A rung's `most` is where the next one up hashes a block of that many
+// messages in fewer cycles. On CPUs not measured the order is a good guess: where vectors are 512 bits wide
+// in one piece the lanes gain more than the SHA instructions.
+
+// SHA instructions 1.38 alone, 0.85 with 2 messages, 0.55 with 4; 8 lanes 0.41, 16 lanes 0.39. A block of all
+// messages takes 88, 108, 142, 208 and 403 cycles, so 9 to 12 are best split: 8 lanes, the rest by SHA-NI.
+// The bound is the vector unit: 10.2 operations a round and the transposition, 373 cycles for 16 lanes.
 static SHA1_AVX512_SHANI: Ladder<4, 2> = Ladder(&[
     Rung { most: 1, lanes: 1, run: shani::sha1::<1> },
     Rung { most: 2, lanes: 2, run: shani::sha1::<2> },
@@ -51,6 +59,7 @@ static SHA1_AVX512: Ladder<4, 2> = Ladder(&[
     Rung { most: 8, lanes: 8, run: sha1::x8l },
     Rung { most: 16, lanes: 16, run: sha1::x16 },
 ]);
+// AVX2 has no rotation: 8 lanes take 0.64, more than four messages by SHA-NI.
 static SHA1_AVX2_SHANI: Ladder<4, 2> = Ladder(&[
     Rung { most: 1, lanes: 1, run: shani::sha1::<1> },
     Rung { most: 2, lanes: 2, run: shani::sha1::<2> },
@@ -58,6 +67,10 @@ static SHA1_AVX2_SHANI: Ladder<4, 2> = Ladder(&[
 ]);
 static SHA1_AVX2: Ladder<4, 2> = Ladder(&[Rung { most: 8, lanes: 8, run: sha1::x8 }]);
 
+// SHA instructions 1.47 alone, 0.80 with 2 messages, 0.75 with 3 (the SHA unit is then full); 8 lanes 0.77,
+// 16 lanes 0.74. A block of all messages takes 94, 105, 144, 392 and 758 cycles. Three messages do not divide
+// 4, hence 2 + 2. The bounds are 45 cycles a block for the SHA unit (64 core cycles of SHA256RNDS2 and the
+// message's expansion) and 38 for the lanes.
 static SHA256_AVX512_SHANI: Ladder<4, 2> = Ladder(&[
     Rung { most: 1, lanes: 1, run: shani::sha256::<1> },
     Rung { most: 2, lanes: 2, run: shani::sha256::<2> },
@@ -71,6 +84,7 @@ static SHA256_AVX512: Ladder<4, 2> = Ladder(&[
     Rung { most: 8, lanes: 8, run: sha2::sha256_x8l },
     Rung { most: 16, lanes: 16, run: sha2::sha256_x16 },
 ]);
+// AVX2's 8 lanes take 1.42: never where there is SHA-NI.
 static SHA256_AVX2_SHANI: Ladder<4, 2> = Ladder(&[
     Rung { most: 1, lanes: 1, run: shani::sha256::<1> },
     Rung { most: 2, lanes: 2, run: shani::sha256::<2> },
@@ -80,12 +94,15 @@ static SHA256_AVX2_SHANI: Ladder<4, 2> = Ladder(&[
 ]);
 static SHA256_AVX2: Ladder<4, 2> = Ladder(&[Rung { most: 8, lanes: 8, run: sha2::sha256_x8 }]);
 
+// 4 lanes 0.94, 8 lanes 0.90; in AVX2 4 lanes 1.76.
 static SHA512_AVX512: Ladder<8, 4> = Ladder(&[
     Rung { most: 4, lanes: 4, run: sha2::sha512_x4l },
     Rung { most: 8, lanes: 8, run: sha2::sha512_x8 },
 ]);
 static SHA512_AVX2: Ladder<8, 4> = Ladder(&[Rung { most: 4, lanes: 4, run: sha2::sha512_x4 }]);
 
+// 8 lanes 0.49, 16 lanes 0.31 (each step waits for the last, so the wide vectors cost little more); in AVX2
+// 8 lanes 0.57.
 static MD5_AVX512: Ladder<4, 2> = Ladder(&[
     Rung { most: 8, lanes: 8, run: md5::x8l },
     Rung { most: 16, lanes: 16, run: md5::x16 },
