@@ -1,6 +1,5 @@
 //! AES-CCM in ESP (RFC 4309): the MAC in lanes across packets, counter mode along each.
 use arrayvec::ArrayVec;
-use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
 use super::cbc::chain::Chain;
@@ -10,6 +9,7 @@ use super::{CtrJob, EncryptKey, Kernels};
 use crate::backend::Family;
 use crate::batch::{Open, Seal};
 use crate::layout::{self, HEADER, Parts};
+use crate::mac;
 use crate::schedule::{OpenSchedule, SealSchedule};
 use crate::suite::KeyBits;
 
@@ -189,7 +189,7 @@ fn open_chunk(chunk: &mut [&mut Open<'_>]) -> Option<ArrayVec<bool, CHUNK>> {
 
 /// In constant time.
 fn verifies(packet: &Packet<'_>, tag: &Block) -> bool {
-    tag.get(..packet.icv.len()).is_some_and(|tag| tag.ct_eq(packet.icv).into())
+    tag.get(..packet.icv.len()).is_some_and(|tag| mac::same(tag, packet.icv))
 }
 
 fn to_open<'p>(item: &'p mut &mut Open<'_>) -> Option<Packet<'p>> {

@@ -1,6 +1,6 @@
 //! Chains of blocks, each block of which must wait for the one before it: CBC encryption, and the MACs made
 //! of it. One chain leaves the AES unit idle most of the time, so many run side by side, a lane each.
-use super::lanes::{Chained, Idle, Lanes, Paces};
+use super::lanes::{Chained, Idle, Lanes, Paces, round_keys};
 use super::vector::{Block, Blocks};
 use crate::aes::EncryptKey;
 
@@ -39,6 +39,9 @@ impl<'a> Chained<'a> for Chain<'a> {
         self.state = state;
     }
 }
+
+/// Chains of so many blocks are done before the keys of several lanes would be side by side.
+const SHORT: usize = 6;
 
 /// One block in every lane, rounds and vectors written out: what the compiler unrolls at its own discretion
 /// it does not always, and then it keeps the state in memory.
@@ -88,6 +91,9 @@ macro_rules! chains {
             /// Runs all chains, keys all of one length.
             #[target_feature(enable = $features)]
             pub fn run<'a, J: Chained<'a>>(chains: &mut [J]) {
+                if WIDTH > 1 && chains.iter().all(|chain| chain.count() <= SHORT) {
+                    return narrow::run(chains);
+                }
                 match chains.first().map(|chain| chain.key().rounds()) {
                     Some(10) => keyed::<J, 11>(chains),
                     Some(12) => keyed::<J, 13>(chains),
@@ -98,8 +104,10 @@ macro_rules! chains {
 
             #[target_feature(enable = $features)]
             fn keyed<'a, J: Chained<'a>, const KEYS: usize>(chains: &mut [J]) {
-                let Some(mut lanes) = Lanes::<J, KEYS>::new(chains, WIDTH, PACES) else { return };
-                let mut schedules = vector::schedules(lanes.keys[0]);
+                let Some(keys) = chains.first().and_then(round_keys) else { return };
+                let mut lanes = Lanes::<J, KEYS>::new(chains, keys);
+                lanes.fill(WIDTH, PACES);
+                let mut schedules = vector::schedules(keys);
                 let mut idle = Idle::new();
                 while lanes.active() > 0 {
                     renew(&mut lanes, &mut schedules);
@@ -133,9 +141,7 @@ macro_rules! chains {
                 at: usize,
                 schedule: &mut Schedule<'a, KEYS>,
             ) {
-                let mut keys = [lanes.keys[0]; WIDTH];
-                keys.iter_mut().zip(&lanes.keys[at * WIDTH..]).for_each(|(to, keys)| *to = *keys);
-                vector::schedule(keys, schedule);
+                vector::schedule(&lanes.keys[at * WIDTH..], schedule);
             }
 
             $(
@@ -147,15 +153,15 @@ macro_rules! chains {
                     idle: &mut Idle,
                 ) {
                     let count = lanes.blocks($count * WIDTH, idle);
-                    let starts = lanes.starts;
+                    let starts = &lanes.starts;
                     let mut state = [$(join(&lanes.state, $k)),+];
                     for at in 0..count {
                         // SAFETY: `at` is below `count`, and every lane has as many blocks.
-                        let text = [$(unsafe { gather(&starts, $k, at) }),+];
+                        let text = [$(unsafe { gather(starts, $k, at) }),+];
                         block!(KEYS, schedules, state, text, [$($k),+]);
                         if J::Part::WRITTEN {
                             // SAFETY: as above, and the blocks may be written.
-                            $(unsafe { scatter(&starts, $k, at, state[$k]) };)+
+                            $(unsafe { scatter(starts, $k, at, state[$k]) };)+
                         }
                     }
                     for (to, state) in lanes.state.chunks_exact_mut(WIDTH).zip(state) {

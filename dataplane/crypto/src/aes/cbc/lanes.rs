@@ -39,6 +39,8 @@ pub(super) struct Lanes<'j, 'a, J, const KEYS: usize> {
     waiting: ArrayVec<u8, CHAINS>,
     /// Lanes with a chain; they are the first ones.
     active: usize,
+    /// Blocks that every one of them has left.
+    least: usize,
     /// Lanes whose keys are not those that they had when this was last zero, one bit for each.
     pub fresh: u32,
     pub keys: [&'a [Block; KEYS]; MOST],
@@ -58,28 +60,32 @@ impl Idle {
 }
 
 impl<'j, 'a, J: Chained<'a>, const KEYS: usize> Lanes<'j, 'a, J, KEYS> {
+    /// No chain in any lane yet.
     #[inline(always)]
-    /// All but those whose keys are not of `KEYS` round keys, in as many lanes as is quickest. `None`: nothing
-    /// to do.
-    pub fn new(jobs: &'j mut [J], width: usize, paces: Paces) -> Option<Self> {
-        let keys = round_keys(jobs.first()?)?;
-        let sizes = shortest_first(jobs);
-        let lanes = quickest(&sizes, width, paces);
-        let mut this = Self {
+    pub fn new(jobs: &'j mut [J], keys: &'a [Block; KEYS]) -> Self {
+        Self {
             jobs,
-            waiting: sizes.iter().map(|size| size.job()).collect(),
+            waiting: ArrayVec::new(),
             active: 0,
+            least: usize::MAX,
             fresh: 0,
             keys: [keys; MOST],
             state: [[0; 16]; MOST],
             starts: [core::ptr::null_mut(); MOST],
             left: [0; MOST],
             job: [0; MOST],
-        };
-        while this.active < lanes.min(MOST) && this.start(this.active) {
-            this.active += 1;
         }
-        Some(this)
+    }
+
+    /// Starts the longest chains, in as many lanes as is quickest.
+    pub fn fill(&mut self, width: usize, paces: Paces) {
+        let sizes = shortest_first(self.jobs);
+        let lanes = quickest(&sizes, width, paces).min(MOST);
+        self.waiting.extend(sizes.iter().map(|size| size.job()));
+        while self.active < lanes && self.start(self.active) {
+            self.least = self.least.min(self.left[self.active]);
+            self.active += 1;
+        }
     }
 
     pub fn active(&self) -> usize {
@@ -90,27 +96,28 @@ impl<'j, 'a, J: Chained<'a>, const KEYS: usize> Lanes<'j, 'a, J, KEYS> {
     /// work on, to which nothing else may point until then.
     #[inline(always)]
     pub fn blocks(&mut self, lanes: usize, idle: &mut Idle) -> usize {
-        let span = idle.0.as_mut_slice().span();
-        let without = self.starts.iter_mut().zip(&mut self.left).take(lanes).skip(self.active);
-        for (start, left) in without {
-            (*start, *left) = (span.start, span.count);
+        if lanes <= self.active {
+            return self.least;
         }
-        self.left.iter().take(lanes).copied().min().unwrap_or(0)
+        let span = idle.0.as_mut_slice().span();
+        self.starts.iter_mut().take(lanes).skip(self.active).for_each(|to| *to = span.start);
+        self.least.min(span.count)
     }
 
     /// All lanes have done `count` blocks: on to the next part, or the next chain, or close ranks.
     pub fn done(&mut self, count: usize) {
-        for (start, left) in self.starts.iter_mut().zip(&mut self.left) {
-            *start = start.wrapping_add(count);
-            *left = left.wrapping_sub(count);
-        }
+        self.least = usize::MAX;
         for lane in (0..self.active).rev() {
+            self.starts[lane] = self.starts[lane].wrapping_add(count);
+            self.left[lane] -= count;
             if self.left[lane] == 0 && !self.next_part(lane) {
                 self.jobs[usize::from(self.job[lane])].end(self.state[lane]);
                 if !self.start(lane) {
                     self.close(lane);
+                    continue;
                 }
             }
+            self.least = self.least.min(self.left[lane]);
         }
     }
 
@@ -150,7 +157,9 @@ impl<'j, 'a, J: Chained<'a>, const KEYS: usize> Lanes<'j, 'a, J, KEYS> {
     }
 }
 
-fn round_keys<'a, J: Chained<'a>, const KEYS: usize>(job: &J) -> Option<&'a [Block; KEYS]> {
+pub(super) fn round_keys<'a, J: Chained<'a>, const KEYS: usize>(
+    job: &J,
+) -> Option<&'a [Block; KEYS]> {
     job.key().keys().first_chunk()
 }
 
@@ -187,6 +196,9 @@ fn shortest_first<'a, J: Chained<'a>>(jobs: &[J]) -> ArrayVec<Size, CHAINS> {
 /// number of them makes the longest chain shorter.
 fn quickest(sizes: &[Size], width: usize, paces: Paces) -> usize {
     let time = |&(vectors, cycles): &(usize, usize)| cycles * rounds(sizes, vectors * width);
+    if sizes.len() <= width {
+        return width;
+    }
     paces.iter().min_by_key(|pace| time(pace)).map_or(width, |(vectors, _)| vectors * width)
 }
 

@@ -98,10 +98,10 @@ pub(super) mod x1 {
     #[inline]
     #[target_feature(enable = "aes,avx2")]
     pub fn schedule<'k, const KEYS: usize>(
-        [keys]: [&'k [Block; KEYS]; 1],
+        lanes: &[&'k [Block; KEYS]],
         schedule: &mut Schedule<'k, KEYS>,
     ) {
-        *schedule = keys;
+        *schedule = lanes[0];
     }
 
     /// As many as there may be, none of them any lane's.
@@ -203,9 +203,10 @@ pub(super) mod x2 {
     #[inline]
     #[target_feature(enable = "aes,vaes,avx2")]
     pub fn schedule<'k, const KEYS: usize>(
-        [a, b]: [&'k [Block; KEYS]; 2],
+        lanes: &[&'k [Block; KEYS]],
         schedule: &mut Schedule<'k, KEYS>,
     ) {
+        let [a, b] = [lanes[0], lanes[1]];
         for (round, key) in schedule.iter_mut().enumerate() {
             *key = join([load(&a[round]), load(&b[round])]);
         }
@@ -314,9 +315,10 @@ pub(super) mod x4 {
     #[inline]
     #[target_feature(enable = "aes,vaes,avx512f,avx512bw,avx512dq,avx512vl")]
     pub fn schedule<'k, const KEYS: usize>(
-        [a, b, c, d]: [&'k [Block; KEYS]; 4],
+        lanes: &[&'k [Block; KEYS]],
         schedule: &mut Schedule<'k, KEYS>,
     ) {
+        let [a, b, c, d] = [lanes[0], lanes[1], lanes[2], lanes[3]];
         for (round, key) in schedule.iter_mut().enumerate() {
             *key = join([load(&a[round]), load(&b[round]), load(&c[round]), load(&d[round])]);
         }
