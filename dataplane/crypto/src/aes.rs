@@ -11,19 +11,21 @@ mod gcm;
 mod ghash;
 mod lanes;
 pub(crate) mod schedule;
+mod tables;
 
 pub(crate) use ccm::CcmKey;
 pub(crate) use cmac::AesMacKey;
 pub(crate) use gcm::GcmKey;
 pub(crate) use schedule::{DecryptKey, EncryptKey};
+pub(crate) use tables::{AESNI, AVX512, VAES, VAES256};
 
 /// One tier's kernels. All of them take packets that [`seal`](crate::seal) and [`open`](crate::open) have
 /// found sound, or that the encrypt-then-MAC driver cut out of such packets; at most 64 at once.
 pub(crate) struct Kernels {
     /// AES-GCM-16, -12, -8.
     pub gcm: Family,
-    /// GMAC.
-    pub gmac: Family,
+    /// GMAC. `None`: portable runs it.
+    pub gmac: Option<Family>,
     /// AES-CCM-16, -12, -8.
     pub ccm: Family,
     /// Counter mode alone, in place: the same both ways.

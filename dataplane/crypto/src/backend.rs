@@ -2,6 +2,8 @@
 use std::sync::LazyLock;
 
 use crate::batch::{Open, Seal};
+#[cfg(target_arch = "x86_64")]
+use crate::chacha;
 use crate::{aes, hash};
 
 /// Seals a group: packets of one suite and backend, at most 64, that [`seal`](crate::seal) has found sound.
@@ -34,19 +36,43 @@ pub(crate) static PORTABLE: Backend =
 
 /// AES-NI, PCLMULQDQ, AVX2.
 #[cfg(target_arch = "x86_64")]
-static AESNI: Backend = Backend { name: "aesni", rank: 1, aes: None, hash: None, chacha: None };
+static AESNI: Backend = Backend {
+    name: "aesni",
+    rank: 1,
+    aes: Some(&aes::AESNI),
+    hash: Some(&hash::AVX2),
+    chacha: Some(chacha::AVX2),
+};
 
 /// VAES and VPCLMULQDQ, 256 bits wide.
 #[cfg(target_arch = "x86_64")]
-static VAES256: Backend = Backend { name: "vaes256", rank: 2, aes: None, hash: None, chacha: None };
+static VAES256: Backend = Backend {
+    name: "vaes256",
+    rank: 2,
+    aes: Some(&aes::VAES256),
+    hash: Some(&hash::AVX2),
+    chacha: Some(chacha::AVX2),
+};
 
 /// AES-NI and PCLMULQDQ with AVX-512's registers and masks.
 #[cfg(target_arch = "x86_64")]
-static AVX512: Backend = Backend { name: "avx512", rank: 3, aes: None, hash: None, chacha: None };
+static AVX512: Backend = Backend {
+    name: "avx512",
+    rank: 3,
+    aes: Some(&aes::AVX512),
+    hash: Some(&hash::AVX512),
+    chacha: Some(chacha::AVX512),
+};
 
 /// VAES and VPCLMULQDQ, 512 bits wide.
 #[cfg(target_arch = "x86_64")]
-static VAES: Backend = Backend { name: "vaes", rank: 4, aes: None, hash: None, chacha: None };
+static VAES: Backend = Backend {
+    name: "vaes",
+    rank: 4,
+    aes: Some(&aes::VAES),
+    hash: Some(&hash::AVX512),
+    chacha: Some(chacha::IFMA),
+};
 
 static AVAILABLE: LazyLock<Vec<&Backend>> = LazyLock::new(detect);
 

@@ -71,7 +71,7 @@ impl Place {
 fn fast_family(backend: &Backend, suite: Suite) -> Option<Family> {
     match suite {
         Suite::AesGcm(..) => Some(backend.aes?.gcm),
-        Suite::AesGmac(_) => Some(backend.aes?.gmac),
+        Suite::AesGmac(_) => backend.aes?.gmac,
         Suite::AesCcm(..) => Some(backend.aes?.ccm),
         Suite::ChaCha20Poly1305 => backend.chacha,
         Suite::AesCtr(..) | Suite::AesCbc(..) | Suite::Null(_) => etm::family(backend, suite),
