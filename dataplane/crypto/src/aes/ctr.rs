@@ -1,4 +1,6 @@
 //! AES in counter mode: the counter blocks that all modes on it share, and the mode alone (RFC 3686).
+use super::CtrJob;
+use super::abreast::{self, Beside, Keys, Loaded, for_vectors, unrolled};
 use super::lanes::Lanes;
 
 /// Octets of the counter blocks that one group of vectors needs at most.
@@ -56,8 +58,79 @@ fn add_counters<L: Lanes, const Q: usize>(
     counters: &[u8; GROUP],
 ) -> [L::V; Q] {
     let mut blocks = [base; Q];
-    for (block, counter) in blocks.iter_mut().zip(counters.chunks_exact(L::OCTETS)) {
-        *block = l.xor(base, l.load(counter));
-    }
+    unrolled!(I < Q => {
+        blocks[I] = l.xor(base, l.load(counters.get(I * L::OCTETS..).unwrap_or(&[])));
+    });
     blocks
+}
+
+/// A cipher's key stream: the key, and the nonce that its counters go with.
+#[derive(Clone, Copy)]
+pub(super) struct Stream<L: Lanes, K: Keys<L>> {
+    pub keys: K,
+    /// Rounds of the key's length.
+    pub rounds: usize,
+    /// The whitened nonce in every lane.
+    pub base: L::V,
+}
+
+impl<L: Lanes, K: Keys<L>> Stream<L, K> {
+    /// Counter blocks from `counter` on, encrypted up to the last round, other work between the rounds.
+    #[inline(always)]
+    pub fn encrypted<const Q: usize>(
+        self,
+        l: L,
+        counter: usize,
+        beside: &mut impl Beside<L>,
+    ) -> [L::V; Q] {
+        let mut states = [blocks(l, self.base, counter)];
+        abreast::rounds::<L, K, 1, Q>(l, [self.keys], self.rounds, &mut states, beside);
+        let [state] = states;
+        state
+    }
+
+    /// The last round, and the text where it lies. Block 0 becomes `first`, if there is one; the key stream
+    /// that it would have met is returned.
+    #[inline(always)]
+    pub fn finish<const Q: usize>(
+        self,
+        l: L,
+        state: [L::V; Q],
+        octets: &mut [u8],
+        first: Option<L::V>,
+    ) -> L::V {
+        let last_key = self.keys.last(l, self.rounds);
+        let mut stream = l.zero();
+        unrolled!(I < Q => {
+            let octets = octets.get_mut(I * L::OCTETS..).unwrap_or(&mut []);
+            let text = l.load(octets);
+            let mut other = l.last_round(state[I], l.xor(last_key, text));
+            if let (0, Some(first)) = (I, first) {
+                stream = l.xor(other, text);
+                other = l.with_first(other, first);
+            }
+            l.store(octets, other);
+        });
+        stream
+    }
+}
+
+/// Encrypts or decrypts every job's body in place: counter mode is its own inverse.
+#[inline(always)]
+pub(super) fn in_place<L: Lanes, const N: usize>(l: L, jobs: &mut [CtrJob<'_>]) {
+    for job in jobs {
+        let loaded = Loaded::new(l, job.key.keys(), job.key.rounds());
+        let block = u128::from_be_bytes(job.counter_block);
+        let nonce = l.splat((block >> 32 << 32).swap_bytes());
+        let base = l.xor(nonce, (&loaded).key(l, 0));
+        let stream = Stream { keys: &loaded, rounds: job.key.rounds(), base };
+        let mut counter = block as u32 as usize;
+        for octets in job.body.chunks_mut(N * L::OCTETS) {
+            for_vectors!(octets.len().div_ceil(L::OCTETS), N, Q => {
+                let state = stream.encrypted::<Q>(l, counter, &mut ());
+                stream.finish(l, state, octets, None);
+            });
+            counter += N * L::LANES;
+        }
+    }
 }

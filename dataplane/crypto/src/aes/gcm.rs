@@ -4,6 +4,7 @@
 //! the first lane belongs to nobody's text: it carries the counter block of the tag, E(J0), through the
 //! cipher and the associated data into the hash. The length block takes the lane behind the last.
 mod batch;
+mod gmac;
 mod group;
 mod open;
 mod seal;
@@ -13,15 +14,13 @@ mod tiers;
 
 use super::ghash::{self, POWERS};
 use super::lanes::{Aesni, Lanes};
-use super::schedule::{EncryptKey, RoundKeys};
+use super::schedule::{EncryptKey, ROUND_KEYS, RoundKeys};
 use crate::suite::KeyBits;
 
-pub(super) use tiers::{AESNI, AVX512, VAES, VAES256};
+pub(super) use tiers::{aesni, avx512, vaes, vaes256};
 
 /// Octets of the salt in front of the explicit IV (RFC 4106 §4).
 const SALT: usize = 4;
-/// Round keys of the longest key.
-const ROUND_KEYS: usize = 15;
 /// Blocks of a key: powers, salt, round keys.
 const BLOCKS: usize = POWERS + 1 + ROUND_KEYS;
 
@@ -66,18 +65,18 @@ impl GcmKey {
         keys.first_chunk().unwrap_or(&[[0; 16]; ROUND_KEYS])
     }
 
-    /// The round key of the last round.
-    #[inline(always)]
-    fn last_key(&self) -> &[u8; 16] {
-        self.blocks.get(POWERS + 1 + self.rounds()).unwrap_or(&[0; 16])
-    }
-
     /// A vector of falling powers, the first of them H to the `exponent`. Lanes behind H¹ hold anything: to
     /// be multiplied by zero.
     #[inline(always)]
     fn powers<L: Lanes>(&self, l: L, exponent: usize) -> L::V {
         let first = POWERS.wrapping_sub(exponent).min(POWERS - 1);
         l.load(self.blocks.as_flattened().get(16 * first..).unwrap_or(&[]))
+    }
+
+    /// H to the `exponent` in every lane.
+    #[inline(always)]
+    fn power<L: Lanes>(&self, l: L, exponent: usize) -> L::V {
+        l.splat_from(self.blocks.get(POWERS.wrapping_sub(exponent)).unwrap_or(&[0; 16]))
     }
 
     /// The nonce with counter 0 (RFC 4106 §4), whitened, in every lane. `iv`: its octets in memory order.

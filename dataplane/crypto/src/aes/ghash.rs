@@ -34,11 +34,17 @@ impl<L: Lanes> Sums<L> {
     /// The sum of all lanes, reduced, in lane 0.
     #[inline(always)]
     pub fn reduce(self, l: L) -> L::V {
+        l.fold(self.reduce_lanes(l))
+    }
+
+    /// The sums of each lane, reduced.
+    #[inline(always)]
+    pub fn reduce_lanes(self, l: L) -> L::V {
         let poly = l.polynomial();
         let low = l.clmul::<0x10>(self.low, poly);
         let middle = l.xor3(self.middle, l.swap_halves(self.low), low);
         let high = l.clmul::<0x10>(middle, poly);
-        l.fold(l.xor3(self.high, l.swap_halves(middle), high))
+        l.xor3(self.high, l.swap_halves(middle), high)
     }
 
     /// See [`Lanes::fence`].

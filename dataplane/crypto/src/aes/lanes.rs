@@ -300,38 +300,33 @@ impl Lanes for Vaes256 {
 
     #[inline(always)]
     fn load(self, from: &[u8]) -> __m256i {
-        match from.first_chunk::<32>() {
-            // SAFETY: 32 octets are there to read; the CPU has AVX2, as `self` proves.
-            Some(whole) => unsafe { _mm256_loadu_si256(whole.as_ptr().cast()) },
-            None => self.load_tail(from),
+        match from.first_chunk() {
+            Some(whole) => from_octets(*whole),
+            None => from_octets(padded(from)),
         }
     }
 
     #[inline(always)]
     fn load_tail(self, from: &[u8]) -> __m256i {
-        self.load(&padded::<32>(from))
+        self.load(from)
     }
 
     #[inline(always)]
     fn store(self, to: &mut [u8], v: __m256i) {
-        match to.first_chunk_mut::<32>() {
-            // SAFETY: 32 octets are there to write; the CPU has AVX2, as `self` proves.
-            Some(whole) => unsafe { _mm256_storeu_si256(whole.as_mut_ptr().cast(), v) },
-            None => self.store_tail(to, v),
+        match to.first_chunk_mut() {
+            Some(whole) => *whole = to_octets(v),
+            None => copy_tail(&to_octets(v), to),
         }
     }
 
     #[inline(always)]
     fn store_tail(self, to: &mut [u8], v: __m256i) {
-        let mut scratch = [0; 32];
-        self.store(&mut scratch, v);
-        copy_tail(&scratch, to);
+        self.store(to, v);
     }
 
     #[inline(always)]
     fn keep(self, v: __m256i, octets: usize) -> __m256i {
-        let mask = self.load(first_octets::<32>(octets));
-        intrinsic!(self, _mm256_and_si256(v, mask))
+        intrinsic!(self, _mm256_and_si256(v, from_octets(first_octets(octets))))
     }
 
     #[inline(always)]
@@ -450,22 +445,6 @@ macro_rules! one_lane {
         }
 
         #[inline(always)]
-        fn load(self, from: &[u8]) -> __m128i {
-            match from.first_chunk::<16>() {
-                Some(whole) => from_u128(u128::from_le_bytes(*whole)),
-                None => self.load_tail(from),
-            }
-        }
-
-        #[inline(always)]
-        fn store(self, to: &mut [u8], v: __m128i) {
-            match to.first_chunk_mut::<16>() {
-                Some(whole) => *whole = to_u128(v).to_le_bytes(),
-                None => self.store_tail(to, v),
-            }
-        }
-
-        #[inline(always)]
         fn xor(self, a: __m128i, b: __m128i) -> __m128i {
             intrinsic!(self, _mm_xor_si128(a, b))
         }
@@ -506,6 +485,22 @@ impl Lanes for Avx512 {
     one_lane!();
 
     #[inline(always)]
+    fn load(self, from: &[u8]) -> __m128i {
+        match from.first_chunk() {
+            Some(whole) => from_u128(u128::from_le_bytes(*whole)),
+            None => self.load_tail(from),
+        }
+    }
+
+    #[inline(always)]
+    fn store(self, to: &mut [u8], v: __m128i) {
+        match to.first_chunk_mut() {
+            Some(whole) => *whole = to_u128(v).to_le_bytes(),
+            None => self.store_tail(to, v),
+        }
+    }
+
+    #[inline(always)]
     fn load_tail(self, from: &[u8]) -> __m128i {
         // SAFETY: reads only the octets that are in the mask, and those are the slice's.
         unsafe { _mm_maskz_loadu_epi8(first_bits(from.len()) as u16, from.as_ptr().cast()) }
@@ -532,19 +527,34 @@ impl Lanes for Aesni {
     one_lane!();
 
     #[inline(always)]
+    fn load(self, from: &[u8]) -> __m128i {
+        let whole = from.first_chunk().copied().unwrap_or_else(|| padded(from));
+        from_u128(u128::from_le_bytes(whole))
+    }
+
+    #[inline(always)]
     fn load_tail(self, from: &[u8]) -> __m128i {
-        self.load(&padded::<16>(from))
+        self.load(from)
+    }
+
+    #[inline(always)]
+    fn store(self, to: &mut [u8], v: __m128i) {
+        let octets = to_u128(v).to_le_bytes();
+        match to.first_chunk_mut() {
+            Some(whole) => *whole = octets,
+            None => copy_tail(&octets, to),
+        }
     }
 
     #[inline(always)]
     fn store_tail(self, to: &mut [u8], v: __m128i) {
-        copy_tail(&to_u128(v).to_le_bytes(), to);
+        self.store(to, v);
     }
 
     #[inline(always)]
     fn keep(self, v: __m128i, octets: usize) -> __m128i {
-        let mask = self.load(first_octets::<16>(octets));
-        intrinsic!(self, _mm_and_si128(v, mask))
+        let mask = u128::from_le_bytes(first_octets(octets));
+        intrinsic!(self, _mm_and_si128(v, from_u128(mask)))
     }
 
     #[inline(always)]
@@ -568,6 +578,18 @@ const fn to_u128(v: __m128i) -> u128 {
     unsafe { core::mem::transmute::<__m128i, u128>(v) }
 }
 
+#[inline(always)]
+const fn from_octets(octets: [u8; 32]) -> __m256i {
+    // SAFETY: 32 octets either way, and any will do.
+    unsafe { core::mem::transmute::<[u8; 32], __m256i>(octets) }
+}
+
+#[inline(always)]
+const fn to_octets(v: __m256i) -> [u8; 32] {
+    // SAFETY: 32 octets either way, and any will do.
+    unsafe { core::mem::transmute::<__m256i, [u8; 32]>(v) }
+}
+
 /// The slice's octets, then zeros: for CPUs without masked loads.
 #[inline(always)]
 fn padded<const N: usize>(from: &[u8]) -> [u8; N] {
@@ -576,7 +598,7 @@ fn padded<const N: usize>(from: &[u8]) -> [u8; N] {
     scratch
 }
 
-/// As many octets as both have.
+/// As many octets as both have, fewer than 32.
 #[inline(always)]
 fn copy_tail(from: &[u8], to: &mut [u8]) {
     let octets = from.len().min(to.len());
@@ -585,19 +607,21 @@ fn copy_tail(from: &[u8], to: &mut [u8]) {
     }
 }
 
-/// At least `N` octets, of which the first `octets` are all ones and the rest zeros.
+/// Ones in the first `octets` octets, then zeros.
 #[inline(always)]
-fn first_octets<const N: usize>(octets: usize) -> &'static [u8] {
-    const ONES: usize = 32;
-    static MASK: [u8; 3 * ONES] = {
-        let mut mask = [0; 3 * ONES];
+fn first_octets<const N: usize>(octets: usize) -> [u8; N] {
+    /// Octets of the widest vector that is masked so.
+    const WIDEST: usize = 32;
+    static MASK: [u8; 2 * WIDEST] = {
+        let mut mask = [0; 2 * WIDEST];
+        let (ones, _) = mask.split_at_mut(WIDEST);
         let mut i = 0;
-        while i < ONES {
-            mask[i] = 0xff;
+        while i < WIDEST {
+            ones[i] = 0xff;
             i += 1;
         }
         mask
     };
-    let from = ONES - octets.min(N);
-    MASK.get(from..).unwrap_or(&[])
+    let from = WIDEST - octets.min(N);
+    MASK.get(from..).and_then(<[u8]>::first_chunk).copied().unwrap_or([0; N])
 }

@@ -6,7 +6,7 @@ use core::arch::x86_64::*;
 use crate::suite::KeyBits;
 
 /// Round keys of the longest key.
-const ROUND_KEYS: usize = 15;
+pub(super) const ROUND_KEYS: usize = 15;
 /// Round keys in the order of use; those that a shorter key has not are zero.
 pub(crate) type RoundKeys = [[u8; 16]; ROUND_KEYS];
 /// Words of the longest schedule (FIPS 197 §5.2: four for each round, and four before the first).

@@ -4,9 +4,10 @@ use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
 use arrayvec::ArrayVec;
 
+use super::super::abreast::for_vectors;
 use super::super::lanes::Lanes;
 use super::stream::{BLOCK, Job};
-use super::tail::{self, for_vectors};
+use super::tail;
 use crate::batch::{BadIcv, Open, Seal};
 
 /// Packets looked at together.

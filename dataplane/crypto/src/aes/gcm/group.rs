@@ -1,78 +1,64 @@
 //! Whole groups of vectors: the long middle of a long packet.
-use super::super::abreast::{self, Beside};
+use super::super::abreast::{self, Beside, unrolled};
 use super::super::ctr;
 use super::super::ghash::Sums;
 use super::super::lanes::Lanes;
 use super::GcmKey;
+use super::stream::Job;
 
-/// Counter blocks from `counter` on, encrypted up to the last round, with other work between the rounds.
+/// Counter blocks of `P` packets abreast from their beginning, encrypted up to the last round.
 #[inline(always)]
-pub(super) fn encrypted<L: Lanes, const N: usize>(
+pub(super) fn of_each<L: Lanes, Outcome, const P: usize, const Q: usize>(
     l: L,
-    key: &GcmKey,
-    base: L::V,
-    counter: usize,
-    beside: &mut impl Beside<L>,
-) -> [L::V; N] {
-    let mut states = [ctr::blocks(l, base, counter)];
-    abreast::rounds::<L, 1, N>(l, [key.round_keys()], key.rounds(), &mut states, beside);
-    let [state] = states;
-    state
+    jobs: &[Job<'_, Outcome>; P],
+) -> [[L::V; Q]; P] {
+    let mut states = [[l.zero(); Q]; P];
+    let mut keys = [jobs[0].key.round_keys(); P];
+    unrolled!(I < P => {
+        states[I] = ctr::blocks(l, jobs[I].base(l), 1);
+        keys[I] = jobs[I].key.round_keys();
+    });
+    abreast::rounds(l, keys, jobs[0].key.rounds(), &mut states, &mut ());
+    states
 }
 
-/// The last round, and the text where it lies. Returns the key stream's first vector.
-#[inline(always)]
-pub(super) fn finish<L: Lanes, const N: usize>(
-    l: L,
-    key: &GcmKey,
-    state: [L::V; N],
-    octets: &mut [u8],
-    first: Option<L::V>,
-) -> L::V {
-    let last_key = l.splat_from(key.last_key());
-    let mut stream = l.zero();
-    for (q, (state, octets)) in
-        state.into_iter().zip(octets.chunks_exact_mut(L::OCTETS)).enumerate()
-    {
-        let text = l.load(octets);
-        let mut other = l.last_round(state, l.xor(last_key, text));
-        if let (0, Some(first)) = (q, first) {
-            stream = l.xor(other, text);
-            other = l.with_first(other, first);
-        }
-        l.store(octets, other);
-    }
-    stream
-}
-
-/// A whole group of ciphertext to hash beside AES.
+/// A whole group of ciphertext to hash.
 pub(super) struct Hashing<'a, L: Lanes, const N: usize> {
     key: &'a GcmKey,
     octets: &'a [u8],
     sums: Sums<L>,
-    /// The hash of what lies in front, to be added to the group's first block.
+    /// The hash of what lies in front, to be added to the group's first blocks.
     hash: L::V,
+    last: bool,
 }
 
 impl<'a, L: Lanes, const N: usize> Hashing<'a, L, N> {
+    /// A group that is not the last whole one. The hash stays spread over the lanes: all multiply by the
+    /// same powers, and what lane j lacks, H to the −j, the powers of the last group make good.
     #[inline(always)]
-    pub fn new(l: L, key: &'a GcmKey, octets: &'a [u8], hash: L::V) -> Self {
-        Self { key, octets, sums: Sums::new(l), hash }
+    pub fn in_lanes(l: L, key: &'a GcmKey, octets: &'a [u8], hash: L::V) -> Self {
+        Self { key, octets, sums: Sums::new(l), hash, last: false }
+    }
+
+    /// The last whole group. Its hash is in lane 0.
+    #[inline(always)]
+    pub fn last(l: L, key: &'a GcmKey, octets: &'a [u8], hash: L::V) -> Self {
+        Self { key, octets, sums: Sums::new(l), hash, last: true }
     }
 
     /// All of it, where no AES is at hand.
     #[inline(always)]
     pub fn alone(mut self, l: L) -> L::V {
-        for q in 0..N {
-            self.hash_vector(l, q);
-        }
+        unrolled!(I < N => {
+            self.hash_vector(l, I);
+        });
         self.finish(l)
     }
 
     /// The hash with the group in it.
     #[inline(always)]
     pub fn finish(self, l: L) -> L::V {
-        self.sums.reduce(l)
+        if self.last { self.sums.reduce(l) } else { self.sums.reduce_lanes(l) }
     }
 
     #[inline(always)]
@@ -82,8 +68,9 @@ impl<'a, L: Lanes, const N: usize> Hashing<'a, L, N> {
         if q == 0 {
             blocks = l.xor(blocks, self.hash);
         }
-        let powers = self.key.powers(l, (N - q) * L::LANES);
-        self.sums.add(l, blocks, powers);
+        let exponent = (N - q) * L::LANES;
+        let power = if self.last { self.key.powers(l, exponent) } else { self.key.power(l, exponent) };
+        self.sums.add(l, blocks, power);
     }
 }
 

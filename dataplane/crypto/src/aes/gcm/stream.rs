@@ -2,6 +2,8 @@
 use zeroize::Zeroize;
 
 use super::super::ghash;
+use super::super::abreast::Loaded;
+use super::super::ctr::Stream;
 use super::super::lanes::Lanes;
 use super::GcmKey;
 use crate::batch::{BadIcv, Open, Seal};
@@ -16,9 +18,9 @@ pub(super) struct Job<'a, Outcome> {
     pub key: &'a GcmKey,
     /// Header and explicit IV, their octets in memory order.
     header: u64,
-    iv: u64,
+    pub iv: u64,
     /// The first block of associated data, and its octets.
-    associated: (u128, usize),
+    pub associated: (u128, usize),
     /// Header ‖ IV ‖ payload with trailer: at least one block.
     pub octets: &'a mut [u8],
     pub icv: &'a mut [u8],
@@ -60,10 +62,35 @@ impl<'a> ToOpen<'a> {
     }
 }
 
-/// What both directions compute of a job before its first group.
-pub(super) struct Start<L: Lanes> {
+impl<Outcome> Job<'_, Outcome> {
     /// The whitened nonce in every lane.
-    pub base: L::V,
+    #[inline(always)]
+    pub fn base<L: Lanes>(&self, l: L) -> L::V {
+        self.key.base(l, self.iv)
+    }
+
+    /// The key stream; `keys` are its round keys.
+    #[inline(always)]
+    pub fn stream<'k, L: Lanes>(
+        &self,
+        l: L,
+        keys: &'k Loaded<L>,
+        rounds: usize,
+    ) -> Stream<L, &'k Loaded<L>> {
+        Stream { keys, rounds, base: self.base(l) }
+    }
+
+    /// Writes the explicit IV where it belongs.
+    #[inline(always)]
+    pub fn write_iv(&mut self) {
+        if let Some(block) = self.octets.first_chunk_mut::<BLOCK>() {
+            *block = (u128::from(self.header) | u128::from(self.iv) << 64).to_le_bytes();
+        }
+    }
+}
+
+/// What the hash of a job starts from, and what block 0 becomes.
+pub(super) struct Start<L: Lanes> {
     /// Block 0: header and IV as they have to stand in the packet.
     pub first: L::V,
     /// What to add to block 0 before it is hashed, so that the associated data is hashed in its place.
@@ -78,7 +105,6 @@ impl<L: Lanes> Start<L> {
         let (associated, associated_len) = job.associated;
         let first = u128::from(job.header) | u128::from(job.iv) << 64;
         Self {
-            base: job.key.base(l, job.iv),
             first: l.at_lane(first, 0),
             hash: l.at_lane((first ^ associated).swap_bytes(), 0),
             lengths: ghash::lengths(associated_len, job.octets.len().saturating_sub(BLOCK)),

@@ -1,7 +1,6 @@
 //! The end of a packet, the whole of a short one: up to a group of vectors, the last partly filled, and
 //! the length block.
-use super::super::abreast::{self, Beside};
-use super::super::ctr;
+use super::super::abreast::{Keys, unrolled};
 use super::super::ghash::Sums;
 use super::super::lanes::Lanes;
 use super::GcmKey;
@@ -9,11 +8,7 @@ use super::stream::{BLOCK, Job, Start};
 
 /// What is left of a packet behind its whole groups.
 pub(super) struct Tail<'a, L: Lanes> {
-    pub key: &'a GcmKey,
-    /// The whitened nonce in every lane.
-    base: L::V,
-    /// The counter of its first block.
-    counter: usize,
+    key: &'a GcmKey,
     /// Block 0, where the tail is the whole packet.
     first: Option<L::V>,
     /// At least one octet, at most a group.
@@ -40,66 +35,28 @@ pub(super) const fn vectors<L: Lanes>(octets: usize) -> usize {
     (octets.div_ceil(BLOCK) + length_block).div_ceil(L::LANES)
 }
 
-/// Runs `$body` with `$q` a constant for the number of vectors: 1 to 9, at most `$most`.
-macro_rules! for_vectors {
-    ($vectors:expr, $most:expr, $q:ident => $body:expr) => {
-        for_vectors!(@ $vectors, $most, $q => $body; 1 2 3 4 5 6 7 8 9)
-    };
-    (@ $vectors:expr, $most:expr, $q:ident => $body:expr; $($number:literal)*) => {
-        match $vectors {
-            $($number => {
-                const $q: usize = $number;
-                if $q <= $most {
-                    $body
-                }
-            })*
-            _ => {}
-        }
-    };
-}
-pub(super) use for_vectors;
-
-/// Counter blocks of `P` tails, encrypted up to the last round.
-#[inline(always)]
-pub(super) fn encrypted<L: Lanes, const P: usize, const Q: usize>(
-    l: L,
-    tails: &[Tail<'_, L>; P],
-    beside: &mut impl Beside<L>,
-) -> [[L::V; Q]; P] {
-    let mut states = [[l.zero(); Q]; P];
-    let mut keys = [&[[0; 16]; 15]; P];
-    for ((state, key), tail) in states.iter_mut().zip(&mut keys).zip(tails) {
-        *state = ctr::blocks(l, tail.base, tail.counter);
-        *key = tail.key.round_keys();
-    }
-    let rounds = tails.first().map_or(0, |tail| tail.key.rounds());
-    abreast::rounds::<L, P, Q>(l, keys, rounds, &mut states, beside);
-    states
-}
-
 impl<'a, L: Lanes> Tail<'a, L> {
     /// Of a packet that is no longer than a group.
     #[inline(always)]
     pub fn whole<Outcome>(l: L, job: &'a mut Job<'_, Outcome>) -> Self {
-        let Start { base, first, hash, lengths } = Start::of(l, job);
+        let Start { first, hash, lengths } = Start::of(l, job);
         let Job { key, octets, icv, .. } = job;
-        Self { key, base, counter: 1, first: Some(first), octets, icv, hash, lengths }
+        Self { key, first: Some(first), octets, icv, hash, lengths }
     }
 
-    /// What lies behind `blocks` blocks whose hash is `start.hash`.
+    /// What lies behind whole groups. Their hash follows.
     #[inline(always)]
     pub fn behind(
+        l: L,
         key: &'a GcmKey,
-        start: Start<L>,
-        blocks: usize,
+        lengths: u128,
         octets: &'a mut [u8],
         icv: &'a mut [u8],
     ) -> Self {
-        let Start { base, hash, lengths, .. } = start;
-        Self { key, base, counter: 1 + blocks, first: None, octets, icv, hash, lengths }
+        Self { key, first: None, octets, icv, hash: l.zero(), lengths }
     }
 
-    /// The hash of what lies in front, if it was not known before.
+    /// The hash of what lies in front.
     #[inline(always)]
     pub fn hash_in_front(&mut self, hash: L::V) {
         self.hash = hash;
@@ -108,19 +65,19 @@ impl<'a, L: Lanes> Tail<'a, L> {
     /// The last round on `state`; writes the ciphertext and hashes it.
     #[inline(always)]
     pub fn seal<const Q: usize>(&mut self, l: L, state: [L::V; Q]) -> Done<L> {
-        let last_key = l.splat_from(self.key.last_key());
+        let last_key = self.key.round_keys().last(l, self.key.rounds());
         let mut encrypted_counter = l.zero();
         let mut sums = Sums::new(l);
-        for (q, state) in state.into_iter().enumerate() {
-            let text = self.text::<Q>(l, q);
-            let mut sealed = l.last_round(state, l.xor(last_key, text));
-            if let (0, Some(first)) = (q, self.first) {
+        unrolled!(I < Q => {
+            let text = self.text::<Q>(l, I);
+            let mut sealed = l.last_round(state[I], l.xor(last_key, text));
+            if let (0, Some(first)) = (I, self.first) {
                 encrypted_counter = l.xor(sealed, text);
                 sealed = l.with_first(sealed, first);
             }
-            self.write::<Q>(l, q, sealed);
-            self.hash_vector::<Q>(l, &mut sums, q, self.cut::<Q>(l, q, sealed));
-        }
+            self.write::<Q>(l, I, sealed);
+            self.hash_vector::<Q>(l, &mut sums, I, self.cut::<Q>(l, I, sealed));
+        });
         Done { hash: self.hash_lengths(l, sums), encrypted_counter }
     }
 
@@ -131,28 +88,38 @@ impl<'a, L: Lanes> Tail<'a, L> {
         l: L,
         state: [L::V; Q],
     ) -> (Done<L>, [L::V; Q]) {
-        let last_key = l.splat_from(self.key.last_key());
+        let last_key = self.key.round_keys().last(l, self.key.rounds());
         let mut encrypted_counter = l.zero();
         let mut sums = Sums::new(l);
         let mut plain = state;
-        for (q, state) in plain.iter_mut().enumerate() {
-            let text = self.text::<Q>(l, q);
-            self.hash_vector::<Q>(l, &mut sums, q, text);
-            *state = l.last_round(*state, l.xor(last_key, text));
-            if let (0, Some(first)) = (q, self.first) {
-                encrypted_counter = l.xor(*state, text);
-                *state = l.with_first(*state, first);
+        unrolled!(I < Q => {
+            let text = self.text::<Q>(l, I);
+            self.hash_vector::<Q>(l, &mut sums, I, text);
+            plain[I] = l.last_round(state[I], l.xor(last_key, text));
+            if let (0, Some(first)) = (I, self.first) {
+                encrypted_counter = l.xor(plain[I], text);
+                plain[I] = l.with_first(plain[I], first);
             }
-        }
+        });
         (Done { hash: self.hash_lengths(l, sums), encrypted_counter }, plain)
+    }
+
+    /// The hash, where nothing is encrypted.
+    #[inline(always)]
+    pub fn hash<const Q: usize>(&self, l: L) -> L::V {
+        let mut sums = Sums::new(l);
+        unrolled!(I < Q => {
+            self.hash_vector::<Q>(l, &mut sums, I, self.text::<Q>(l, I));
+        });
+        self.hash_lengths(l, sums)
     }
 
     /// Writes the whole tail.
     #[inline(always)]
     pub fn write_all<const Q: usize>(&mut self, l: L, text: [L::V; Q]) {
-        for (q, text) in text.into_iter().enumerate() {
-            self.write::<Q>(l, q, text);
-        }
+        unrolled!(I < Q => {
+            self.write::<Q>(l, I, text[I]);
+        });
     }
 
     /// Whether vector `q` of `Q` is whole. The packet's last block may lie in the last vector but one, if
@@ -162,15 +129,22 @@ impl<'a, L: Lanes> Tail<'a, L> {
         q + 1 + (if L::LANES == 1 { 0 } else { 1 }) < Q
     }
 
+    /// Where vector `q` starts, the packet's end at most: masked out or not, an address that is not mapped
+    /// costs a CPU hundreds of cycles.
+    #[inline(always)]
+    fn start(&self, q: usize) -> usize {
+        self.octets.len().min(q * L::OCTETS)
+    }
+
     #[inline(always)]
     fn text<const Q: usize>(&self, l: L, q: usize) -> L::V {
-        let octets = self.octets.get(q * L::OCTETS..).unwrap_or(&[]);
+        let (_, octets) = self.octets.split_at(self.start(q));
         if Self::is_whole::<Q>(q) { l.load(octets) } else { l.load_tail(octets) }
     }
 
     #[inline(always)]
     fn write<const Q: usize>(&mut self, l: L, q: usize, text: L::V) {
-        let octets = self.octets.get_mut(q * L::OCTETS..).unwrap_or(&mut []);
+        let (_, octets) = self.octets.split_at_mut(self.start(q));
         if Self::is_whole::<Q>(q) { l.store(octets, text) } else { l.store_tail(octets, text) }
     }
 

@@ -2,29 +2,32 @@
 #![allow(unsafe_code, reason = "instructions that only some CPUs have")]
 use zeroize::Zeroize;
 
-use super::super::lanes::{Aesni, Avx512, Vaes, Vaes256};
+use super::super::ctr;
+use super::super::lanes::{Lanes, Aesni, Avx512, Vaes, Vaes256};
 use super::batch::{self, Kernel};
 use super::stream::{ToOpen, ToSeal};
-use super::{open, seal};
+use super::{gmac, open, seal};
+use crate::aes::CtrJob;
 use crate::backend::Family;
 use crate::batch::{BadIcv, Open, Seal};
 
 /// A tier: its lanes, the vectors of a group, and the instructions that its kernels are compiled with.
 macro_rules! tier {
-    ($name:ident, $module:ident, $lanes:ident, $vectors:literal, $features:literal) => {
-        pub(crate) const $name: Family = Family { seal: $module::seal, open: $module::open };
-
-        mod $module {
+    ($module:ident, $lanes:ident, $vectors:literal, $features:literal) => {
+        pub(crate) mod $module {
             use super::*;
 
-            pub(super) fn seal(group: &mut [&mut Seal<'_>]) {
+            pub(crate) const GCM: Family = Family { seal: seal_gcm, open: open_gcm };
+            pub(crate) const GMAC: Family = Family { seal: seal_gmac, open: open_gmac };
+
+            fn seal_gcm(group: &mut [&mut Seal<'_>]) {
                 match $lanes::detect() {
                     Some(lanes) => batch::seal(Sealing(lanes), group),
                     None => group.iter_mut().for_each(|item| item.packet.zeroize()),
                 }
             }
 
-            pub(super) fn open(group: &mut [&mut Open<'_>]) {
+            fn open_gcm(group: &mut [&mut Open<'_>]) {
                 if let Some(lanes) = $lanes::detect() {
                     batch::open(Opening(lanes), group);
                 }
@@ -32,6 +35,42 @@ macro_rules! tier {
 
             kernel!(Sealing, seal, $lanes, (), ToSeal, $vectors, $features);
             kernel!(Opening, open, $lanes, &'a mut Result<(), BadIcv>, ToOpen, $vectors, $features);
+
+            fn seal_gmac(group: &mut [&mut Seal<'_>]) {
+                #[target_feature(enable = $features)]
+                fn compiled(lanes: $lanes, group: &mut [&mut Seal<'_>]) {
+                    gmac::seal::<$lanes, $vectors>(lanes, group);
+                }
+                match $lanes::detect() {
+                    // SAFETY: the CPU has these instructions, as `lanes` proves.
+                    Some(lanes) => unsafe { compiled(lanes, group) },
+                    None => group.iter_mut().for_each(|item| item.packet.zeroize()),
+                }
+            }
+
+            fn open_gmac(group: &mut [&mut Open<'_>]) {
+                #[target_feature(enable = $features)]
+                fn compiled(lanes: $lanes, group: &mut [&mut Open<'_>]) {
+                    gmac::open::<$lanes, $vectors>(lanes, group);
+                }
+                if let Some(lanes) = $lanes::detect() {
+                    // SAFETY: as above.
+                    unsafe { compiled(lanes, group) }
+                }
+            }
+
+            /// AES in counter mode alone.
+            pub(crate) fn ctr(jobs: &mut [CtrJob<'_>]) {
+                #[target_feature(enable = $features)]
+                fn compiled(lanes: $lanes, jobs: &mut [CtrJob<'_>]) {
+                    ctr::in_place::<$lanes, $vectors>(lanes, jobs);
+                }
+                match $lanes::detect() {
+                    // SAFETY: as above.
+                    Some(lanes) => unsafe { compiled(lanes, jobs) },
+                    None => jobs.iter_mut().for_each(|job| job.body.zeroize()),
+                }
+            }
         }
     };
 }
@@ -57,7 +96,7 @@ macro_rules! kernel {
                     lanes: $lanes,
                     jobs: &mut [$job<'_>; P],
                 ) {
-                    super::$source::short::<$lanes, P, Q>(lanes, jobs);
+                    $source::short::<$lanes, P, Q>(lanes, jobs);
                 }
                 // SAFETY: the CPU has these instructions, as `self.0` proves.
                 unsafe { compiled::<P, Q>(self.0, jobs) }
@@ -67,7 +106,13 @@ macro_rules! kernel {
             fn long<'a>(self, job: &mut $job<'a>) {
                 #[target_feature(enable = $features)]
                 fn compiled(lanes: $lanes, job: &mut $job<'_>) {
-                    super::$source::long::<$lanes, $vectors>(lanes, job);
+                    const IN_REGISTERS: bool = <$lanes as Lanes>::LANES == 4;
+                    // a constant for each length of key: all round keys stay in registers
+                    match job.key.rounds() {
+                        10 if IN_REGISTERS => $source::long::<$lanes, $vectors>(lanes, job, 10),
+                        14 if IN_REGISTERS => $source::long::<$lanes, $vectors>(lanes, job, 14),
+                        rounds => $source::long::<$lanes, $vectors>(lanes, job, rounds),
+                    }
                 }
                 // SAFETY: as above.
                 unsafe { compiled(self.0, job) }
@@ -76,17 +121,10 @@ macro_rules! kernel {
     };
 }
 
-tier!(AESNI, aesni, Aesni, 8, "aes,pclmulqdq,avx2,bmi1,bmi2");
+tier!(aesni, Aesni, 8, "aes,pclmulqdq,avx2,bmi1,bmi2");
+tier!(vaes256, Vaes256, 8, "aes,pclmulqdq,avx2,bmi1,bmi2,vaes,vpclmulqdq");
+tier!(avx512, Avx512, 8, "aes,pclmulqdq,avx2,bmi1,bmi2,avx512f,avx512bw,avx512vl,avx512dq");
 tier!(
-    AVX512,
-    avx512,
-    Avx512,
-    8,
-    "aes,pclmulqdq,avx2,bmi1,bmi2,avx512f,avx512bw,avx512vl,avx512dq"
-);
-tier!(VAES256, vaes256, Vaes256, 8, "aes,pclmulqdq,avx2,bmi1,bmi2,vaes,vpclmulqdq");
-tier!(
-    VAES,
     vaes,
     Vaes,
     4,
