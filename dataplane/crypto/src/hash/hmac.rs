@@ -6,7 +6,7 @@
 )]
 use arrayvec::ArrayVec;
 
-use super::lane::{Block, Lane, Run};
+use super::lane::{Lane, Run};
 use super::vector::Piece;
 use crate::mac::{MacJob, MacKey};
 
@@ -117,6 +117,10 @@ pub(super) unsafe fn hmac<H: Hash<P, S>, const P: usize, const S: usize>(
     ladder: &Ladder<P, S>,
     jobs: &mut [MacJob<'_>],
 ) {
+    debug_assert!(
+        jobs.iter().all(|job| H::state(job.key, Pad::Inner).is_some()),
+        "another hash's key"
+    );
     for jobs in jobs.chunks_mut(JOBS) {
         let order = longest_first::<P>(jobs);
         let mut lanes = ArrayVec::<Lane<'_, P, S>, JOBS>::new();

@@ -29,6 +29,7 @@ const K64: [u64; 80] = [
     0x4cc5_d4be_cb3e_42b6, 0x597f_299c_fc65_7e2a, 0x5fcb_6fab_3ad6_faec, 0x6c44_198c_4a47_5817,
 ];
 
+#[expect(clippy::indexing_slicing, reason = "the compiler does it, once")]
 pub(super) const K32: [u32; 64] = {
     let mut constants = [0; 64];
     let mut at = 0;
