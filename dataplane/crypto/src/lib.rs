@@ -3,8 +3,18 @@
 //! A packet is one slice: ESP header ‖ IV ‖ payload with trailer ‖ ICV. The caller writes the header and
 //! the payload and leaves room for the IV and the ICV; nothing is allocated and nothing is moved.
 //! A key ([`SealKey`], [`OpenKey`]) is built once for each SA and direction and is read-only afterwards,
-//! so any number of workers may use it at once. The [`Backend`] is chosen when the key is built, never
-//! per packet. `portable`, on the RustCrypto crates, is the definition; a faster one is a claim about it.
+//! so any number of workers may use it at once.
+//!
+//! Packets of one [`Suite`] are one group, whatever SAs they belong to, and a kernel gets a group at once.
+//! Kernels come in tiers ([`Backend`]): `portable`, on the RustCrypto crates, is the definition of every suite;
+//! the others are claims about it. Which one runs a key is decided when the key is built, never per packet.
+//! A process calls [`start`] before its first key: that chooses the tier, lets each of its kernels work against
+//! `portable`, and has those that disagree replaced by it.
+//!
+//! IVs of counter modes are unique by construction: 24 bits of epoch, which the caller never gives twice with one
+//! key, and 40 bits of sequence number, which [`seal`] checks. IVs of CBC are the number under a permutation that
+//! only the context knows. Old ciphers ([`Legacy`]) and MD5 run as any other, portable only; to let them run at all
+//! is the caller's decision ([`Suite::legacy`]).
 //!
 //! ```
 //! use crypto::{Icv, KeyBits, Open, OpenKey, Seal, SealKey, Suite};
@@ -30,6 +40,7 @@
 
 #[cfg(target_arch = "x86_64")]
 mod aes;
+mod authenticate;
 mod backend;
 mod batch;
 #[cfg(target_arch = "x86_64")]
@@ -49,6 +60,7 @@ mod suite;
 mod test_hex;
 mod wiped;
 
+pub use authenticate::{AuthKey, Authenticate, ICV_MAX, authenticate, verify};
 pub use backend::Backend;
 pub use batch::{BadIcv, Open, Seal, open, seal};
 pub use key::{BadKey, OpenKey, SealKey};
