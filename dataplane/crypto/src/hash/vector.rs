@@ -4,6 +4,7 @@
 //! width: `add`, `xor`, `xor3`, `choose`, `majority`, `rol`, `ror`, `shr`, `splat`, and the way in and out,
 //! [`Piece`]s that are transposed from one lane after another to one word of all lanes.
 #![allow(unsafe_code, reason = "vectors are loaded and stored through pointers")]
+#![allow(dead_code, reason = "every width has every operation; no hash uses all of them")]
 use core::arch::x86_64::*;
 
 /// What is loaded and stored at once: 128 bits, so that the loads themselves do half the transposition.
