@@ -353,7 +353,7 @@ mod tests {
 
     fn keys(backend: &'static Backend, suite: Suite, seed: usize) -> (SealKey, OpenKey) {
         let (key, mac) = (octets(seed, suite.key_len()), octets(seed, suite.integrity_key_len()));
-        let esn = seed % 2 == 0;
+        let esn = seed.is_multiple_of(2);
         let open = OpenKey::on(backend, suite, &key, &mac, esn).unwrap();
         (SealKey::on(backend, suite, &key, &mac, esn, 1).unwrap(), open)
     }

@@ -201,7 +201,7 @@ mod tests {
             let keys = [[1; 16], [2; 16], [3; 16]];
             let fast = keys.map(|octets| key(which, &octets));
             let slow = keys.map(|octets| Mac::new(which, &octets).unwrap());
-            let high = |len: usize| (len % 3 != 0).then_some([9, 8, 7, len as u8]);
+            let high = |len: usize| (!len.is_multiple_of(3)).then_some([9, 8, 7, len as u8]);
             for kernel in tiers() {
                 for lengths in lengths.chunks(61) {
                     let mut jobs: Vec<_> = (lengths.iter())
