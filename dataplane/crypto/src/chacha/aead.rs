@@ -17,6 +17,9 @@ pub(super) const BLOCK: usize = 64;
 /// Blocks computed at once, in one or in two vectors.
 pub(super) const BLOCKS: usize = 16;
 
+/// Blocks that wait before any is computed.
+const WAITING: usize = 4 * BLOCKS;
+
 /// One packet as RFC 8439 §2.8 sees it.
 pub(super) struct Packet<'a> {
     pub key: &'a [u8; 32],
@@ -71,7 +74,7 @@ pub(super) fn open(tier: &Tier, packets: &mut [Packet<'_>]) {
     lanes.finish();
     authenticate(tier, packets, &keys, |packet, tag| {
         if let Some(verdict) = &mut packet.verdict
-            && packet.icv.ct_eq(tag).into()
+            && same(packet.icv, tag)
         {
             **verdict = Ok(());
         }
@@ -83,7 +86,7 @@ pub(super) fn open(tier: &Tier, packets: &mut [Packet<'_>]) {
     lanes.finish();
 }
 
-/// Computes every packet's tag and gives it to `done`, eight at a time.
+/// Computes every packet's tag and gives it to `done`.
 fn authenticate(
     tier: &Tier,
     packets: &mut [Packet<'_>],
@@ -91,24 +94,43 @@ fn authenticate(
     done: impl Fn(&mut Packet<'_>, &[u8; TAG]),
 ) {
     let order = longest_first(packets);
-    for places in order.chunks(MESSAGES) {
-        let tags = tags(tier, packets, keys, places);
-        for (at, tag) in places.iter().zip(&tags) {
-            if let Some(packet) = packets.get_mut(usize::from(*at)) {
-                done(packet, tag);
-            }
+    let tags = tags(tier, packets, keys, &order);
+    for (at, tag) in order.iter().zip(tags.as_flattened()) {
+        if let Some(packet) = packets.get_mut(usize::from(*at)) {
+            done(packet, tag);
         }
     }
 }
 
-/// The tags of the packets at `places`. Where there are fewer than lanes, the last one fills the others.
-fn tags(tier: &Tier, packets: &[Packet<'_>], keys: &OneTimeKeys, places: &[u8]) -> Tags {
-    let message = |lane: usize| {
-        let at = usize::from(*places.get(lane).or(places.last())?);
+/// In constant time, and at once instead of octet by octet.
+fn same(a: &[u8; TAG], b: &[u8; TAG]) -> bool {
+    u128::from_ne_bytes(*a).ct_eq(&u128::from_ne_bytes(*b)).into()
+}
+
+/// The tags of the packets at `places`. All messages are laid out before the first is looked at, for the
+/// reason that [`Filling`] gives.
+fn tags(
+    tier: &Tier,
+    packets: &[Packet<'_>],
+    keys: &OneTimeKeys,
+    places: &[u8],
+) -> [Tags; GROUP / MESSAGES] {
+    let message = |at: &u8| {
+        let at = usize::from(*at);
         Some(packets.get(at)?.message(keys.0.get(at)?))
     };
-    let nothing = Message { key: &[0; 32], aad: &[0; 16], aad_len: 0, body: &[] };
-    (tier.authenticate)(&core::array::from_fn(|lane| message(lane).unwrap_or(nothing)))
+    let mut messages: ArrayVec<Message<'_>, GROUP> = places.iter().filter_map(message).collect();
+    // lanes left over repeat the last message
+    while let Some(last) = messages.last().copied()
+        && messages.len() % MESSAGES != 0
+    {
+        messages.push(last);
+    }
+    let mut tags = [Tags::default(); GROUP / MESSAGES];
+    for (messages, tags) in messages.as_chunks().0.iter().zip(&mut tags) {
+        *tags = (tier.authenticate)(messages);
+    }
+    tags
 }
 
 /// The packets' places in descending order of their length, so that lanes end together.
@@ -143,46 +165,50 @@ impl<'a> Packet<'a> {
     }
 
     fn message<'m>(&'m self, key: &'m [u8; 32]) -> Message<'m> {
-        Message { key, aad: &self.aad, aad_len: self.aad_len, body: self.body }
+        let lengths = [self.aad_len, self.body.len() as u64];
+        Message { key, aad: &self.aad, lengths, body: self.body }
     }
 }
 
-/// Lanes being filled; when they are full, they are computed.
+/// Lanes being filled, enough for several vectors. A vector is loaded from what was stored piece by piece; if
+/// that has not yet reached the cache, the load has to wait for it. The more lanes are filled before the
+/// first is computed, the older are their stores.
 struct Filling<'a> {
     tier: &'a Tier,
-    used: usize,
-    lanes: [Lane<'a>; BLOCKS],
+    lanes: ArrayVec<Lane<'a>, WAITING>,
 }
 
 impl<'a> Filling<'a> {
     fn new(tier: &'a Tier) -> Self {
-        Self { tier, used: 0, lanes: [(); BLOCKS].map(|()| Lane::idle()) }
+        Self { tier, lanes: ArrayVec::new() }
     }
 
     #[inline(always)]
     fn push(&mut self, key: &'a [u8; 32], input: [u32; 4], data: &'a mut [u8]) {
-        if let Some(lane) = self.lanes.get_mut(self.used) {
-            *lane = Lane { key, input, data };
-            self.used += 1;
-        }
-        if self.used == BLOCKS {
-            (self.tier.xor)(&mut self.lanes);
-            self.used = 0;
+        if self.lanes.try_push(Lane { key, input, data }).is_ok() && self.lanes.is_full() {
+            compute(self.tier, &mut self.lanes);
+            self.lanes.clear();
         }
     }
 
-    /// The last lanes; those unused have nothing to XOR onto.
-    fn finish(mut self) {
-        if self.used > 0 {
-            self.lanes.iter_mut().skip(self.used).for_each(|lane| *lane = Lane::idle());
-            (self.tier.xor)(&mut self.lanes);
-        }
+    /// Lanes left over get an octet each that nobody reads.
+    fn finish(self) {
+        let mut spare = [0; BLOCKS];
+        let rest = self.lanes.len().next_multiple_of(BLOCKS) - self.lanes.len();
+        let mut lanes = self.lanes;
+        lanes.extend(spare.iter_mut().take(rest).map(|octet| Lane {
+            key: &[0; 32],
+            input: [0; 4],
+            data: core::slice::from_mut(octet),
+        }));
+        compute(self.tier, &mut lanes);
     }
 }
 
-impl Lane<'_> {
-    fn idle() -> Self {
-        Self { key: &[0; 32], input: [0; 4], data: &mut [] }
+#[inline(never)]
+fn compute(tier: &Tier, lanes: &mut [Lane<'_>]) {
+    for lanes in lanes.as_chunks_mut().0 {
+        (tier.xor)(lanes);
     }
 }
 

@@ -13,16 +13,16 @@ pub(super) type Bodies<'a> = [&'a [[u8; STEP * BLOCK]]; LANES];
 /// The low and the high 64 bits of a block.
 pub(super) type Words = [__m256i; 2];
 
-/// The octets of AAD and body, the last block of each message (RFC 8439 §2.8.1).
+/// The last block of each message.
 #[inline]
 #[target_feature(enable = "avx2")]
 pub(super) fn lengths([a, b, c, d]: &Messages<'_>) -> Words {
-    let aad = |message: &Message<'_>| message.aad_len as i64;
-    let body = |message: &Message<'_>| message.body.len() as i64;
-    [
-        _mm256_set_epi64x(aad(d), aad(c), aad(b), aad(a)),
-        _mm256_set_epi64x(body(d), body(c), body(b), body(a)),
-    ]
+    let number = |number: u64| number.cast_signed();
+    let four = |at: usize| {
+        let [a, b, c, d] = [a, b, c, d].map(|message| number(message.lengths[at % 2]));
+        _mm256_set_epi64x(d, c, b, a)
+    };
+    [four(0), four(1)]
 }
 
 /// The first halves of the one-time keys: both words of r.
@@ -33,14 +33,20 @@ pub(super) fn keys([a, b, c, d]: &Messages<'_>) -> Words {
     r
 }
 
-/// The four blocks of every message that begin `remaining` blocks before its end, but for the lengths.
+/// The four blocks of every message that begin `remaining` blocks before its end.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) fn ragged([a, b, c, d]: &Messages<'_>, remaining: usize) -> [Words; STEP] {
+pub(super) fn ragged(
+    [a, b, c, d]: &Messages<'_>,
+    remaining: usize,
+    lengths: Words,
+) -> [Words; STEP] {
     let copies = [copy(a, remaining), copy(b, remaining), copy(c, remaining), copy(d, remaining)];
-    blocks(copies.each_ref())
+    let [w0, w1, w2, w3] = blocks(copies.each_ref());
+    [w0, w1, w2, if remaining == STEP { lengths } else { w3 }]
 }
 
+/// One message's blocks, but for the lengths.
 fn copy(message: &Message<'_>, remaining: usize) -> [u8; STEP * BLOCK] {
     let Part { ahead, body } = message.part(remaining);
     let mut octets = [0; STEP * BLOCK];
@@ -91,16 +97,30 @@ fn transpose([a, b, c, d]: [__m256i; LANES]) -> [Words; 2] {
 }
 
 /// Bit 128 of the four blocks of a step (RFC 8439 §2.5.1), as bit `BIT` of a limb: set from the block on
-/// where a message of `body` octets begins.
+/// where a message with these lengths begins.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) fn bit128<const BIT: u32>(body: __m256i, remaining: usize) -> [__m256i; STEP] {
+pub(super) fn bit128<const BIT: u32>([_, body]: Words, remaining: usize) -> [__m256i; STEP] {
     let blocks = down::<4>(add(body, set(15 + 32)));
     let begun = |at: usize| {
         // as signed numbers: both are far below 2^63
         and(_mm256_cmpgt_epi64(blocks, set((remaining - at) as u64 - 1)), set(1 << BIT))
     };
     [begun(0), begun(1), begun(2), begun(3)]
+}
+
+/// The sums of messages that began before the step; zero for the others.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn begun<const N: usize>(
+    sum: [__m256i; N],
+    [_, body]: Words,
+    remaining: usize,
+) -> [__m256i; N] {
+    // as many blocks as the body has, without those of AAD and lengths
+    let blocks = down::<4>(add(body, set(15)));
+    let before = _mm256_cmpgt_epi64(blocks, _mm256_set1_epi64x(remaining as i64 - 2));
+    sum.map(|limb| and(limb, before))
 }
 
 /// The sums' low 128 bits plus s (RFC 8439 §2.5.1), little-endian.

@@ -2,7 +2,9 @@
 use core::arch::x86_64::*;
 
 use super::poly::{BLOCK, Message, Part, STEP, TAG};
-use super::wide::{elements, load, load_block, load_some, load_two, transpose_quarters};
+use super::wide::{
+    elements, load, load_block, load_blocks, load_some, load_two, transpose_quarters,
+};
 
 pub(super) const LANES: usize = 8;
 
@@ -13,14 +15,15 @@ pub(super) type Bodies<'a> = [&'a [[u8; STEP * BLOCK]]; LANES];
 /// The low and the high 64 bits of a block.
 pub(super) type Words = [__m512i; 2];
 
-/// The octets of AAD and body, the last block of each message (RFC 8439 §2.8.1).
+/// The last block of each message.
 #[inline]
 #[target_feature(enable = "avx512f")]
-pub(super) fn lengths(messages: &Messages<'_>) -> Words {
-    let [a, b, c, d, e, f, g, h] = messages.each_ref().map(|message| message.aad_len as i64);
-    let aad = _mm512_set_epi64(h, g, f, e, d, c, b, a);
-    let [a, b, c, d, e, f, g, h] = messages.each_ref().map(|message| message.body.len() as i64);
-    [aad, _mm512_set_epi64(h, g, f, e, d, c, b, a)]
+pub(super) fn lengths([a, b, c, d, e, f, g, h]: &Messages<'_>) -> Words {
+    let four = |a: &Message<'_>, b: &Message<'_>, c: &Message<'_>, d: &Message<'_>| {
+        load_blocks([&a.lengths, &b.lengths, &c.lengths, &d.lengths])
+    };
+    let (even, odd) = (four(a, c, e, g), four(b, d, f, h));
+    [_mm512_unpacklo_epi64(even, odd), _mm512_unpackhi_epi64(even, odd)]
 }
 
 /// The first halves of the one-time keys: both words of r.
@@ -35,20 +38,31 @@ pub(super) fn keys([a, b, c, d, e, f, g, h]: &Messages<'_>) -> Words {
     [_mm512_shuffle_i64x2::<0x88>(ab, cd), _mm512_shuffle_i64x2::<0x88>(ef, gh)]
 }
 
-/// The four blocks of every message that begin `remaining` blocks before its end, but for the lengths.
+/// The four blocks of every message that begin `remaining` blocks before its end.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq")]
-pub(super) fn ragged(messages: &Messages<'_>, remaining: usize) -> [Words; STEP] {
-    let mut rows = [_mm512_setzero_si512(); LANES];
-    for (row, message) in rows.iter_mut().zip(messages) {
-        let Part { ahead, body } = message.part(remaining);
-        // two bits of a mask for each block
-        let behind = 0xff_u32 << (2 * ahead);
-        let aad = (0b11_u32 << (2 * ahead)) >> 2;
-        *row = _mm512_maskz_expand_epi64(behind as u8, load_some(body));
-        *row = _mm512_mask_broadcast_i64x2(*row, aad as u8, load_block(message.aad));
-    }
-    transpose(rows)
+pub(super) fn ragged(
+    [a, b, c, d, e, f, g, h]: &Messages<'_>,
+    remaining: usize,
+    lengths: Words,
+) -> [Words; STEP] {
+    let low = [row(a, remaining), row(b, remaining), row(c, remaining), row(d, remaining)];
+    let high = [row(e, remaining), row(f, remaining), row(g, remaining), row(h, remaining)];
+    let ([a, b, c, d], [e, f, g, h]) = (low, high);
+    let [w0, w1, w2, w3] = transpose([a, b, c, d, e, f, g, h]);
+    [w0, w1, w2, if remaining == STEP { lengths } else { w3 }]
+}
+
+/// One message's blocks, but for the lengths.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq")]
+fn row(message: &Message<'_>, remaining: usize) -> __m512i {
+    let Part { ahead, body } = message.part(remaining);
+    // two bits of a mask for each block
+    let behind = 0xff_u32 << (2 * ahead);
+    let aad = (0b11_u32 << (2 * ahead)) >> 2;
+    let row = _mm512_maskz_expand_epi64(behind as u8, load_some(body));
+    _mm512_mask_broadcast_i64x2(row, aad as u8, load_block(message.aad))
 }
 
 /// Four blocks of every message's body. `None`: there are no more that all have.
@@ -73,10 +87,10 @@ fn transpose([a, b, c, d, e, f, g, h]: [__m512i; LANES]) -> [Words; STEP] {
 }
 
 /// Bit 128 of the four blocks of a step (RFC 8439 §2.5.1), as bit `BIT` of a limb: set from the block on
-/// where a message of `body` octets begins.
+/// where a message with these lengths begins.
 #[inline]
 #[target_feature(enable = "avx512f")]
-pub(super) fn bit128<const BIT: u32>(body: __m512i, remaining: usize) -> [__m512i; STEP] {
+pub(super) fn bit128<const BIT: u32>([_, body]: Words, remaining: usize) -> [__m512i; STEP] {
     let one = set(1 << BIT);
     // one block less than the message has
     let blocks = _mm512_srli_epi64::<4>(_mm512_add_epi64(body, _mm512_set1_epi64(15 + 16)));
@@ -85,6 +99,20 @@ pub(super) fn bit128<const BIT: u32>(body: __m512i, remaining: usize) -> [__m512
         _mm512_maskz_mov_epi64(_mm512_cmple_epu64_mask(left, blocks), one)
     };
     [begun(0), begun(1), begun(2), begun(3)]
+}
+
+/// The sums of messages that began before the step; zero for the others.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn begun<const N: usize>(
+    sum: [__m512i; N],
+    [_, body]: Words,
+    remaining: usize,
+) -> [__m512i; N] {
+    // as many blocks as the body has, without those of AAD and lengths
+    let blocks = _mm512_srli_epi64::<4>(_mm512_add_epi64(body, set(15)));
+    let before = _mm512_cmpgt_epi64_mask(blocks, _mm512_set1_epi64(remaining as i64 - 2));
+    sum.map(|limb| _mm512_maskz_mov_epi64(before, limb))
 }
 
 /// The sums' low 128 bits plus s (RFC 8439 §2.5.1), little-endian.

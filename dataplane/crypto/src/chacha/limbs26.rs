@@ -3,8 +3,6 @@
 
 macro_rules! limbs26 {
     ($features:literal) => {
-        use core::ops::Range;
-
         use super::poly::{STEP, Steps, TAG, authenticate};
         use lanes::{Vector, Words, add, and, choose, down, mul, or, set, up, zero};
 

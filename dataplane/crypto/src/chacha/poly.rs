@@ -2,8 +2,9 @@
 //!
 //! A message is AAD, body and lengths (RFC 8439 §2.8.1), each padded to whole blocks. A lane takes four
 //! blocks in a step, so that one carry serves four. Messages are aligned at their ends: a shorter one
-//! starts later, and until then its lane holds blocks that are not there, zero even in bit 128, which
-//! leave the sum at zero. So all lanes end together and no lane's state is ever put aside.
+//! begins later, ahead of its first block come blocks that are not there, zero even in bit 128, which
+//! leave the sum at zero, and until then its lane adds up rubbish. So all lanes end together and no lane's
+//! state is ever put aside.
 use core::ops::Range;
 
 /// Octets of a tag.
@@ -25,8 +26,8 @@ pub(super) struct Message<'a> {
     pub key: &'a [u8; 32],
     /// Padded with zeros.
     pub aad: &'a [u8; BLOCK],
-    /// Octets of `aad` that count.
-    pub aad_len: u64,
+    /// Octets of the AAD and of the body: the last block (RFC 8439 §2.8.1).
+    pub lengths: [u64; 2],
     pub body: &'a [u8],
 }
 
@@ -63,21 +64,16 @@ impl<'a> Message<'a> {
     }
 }
 
-/// Which steps there are, for all lanes together.
-pub(super) struct Steps {
+/// The steps of all lanes together. They take as many as the longest message.
+pub(super) struct Steps<'m, 'a, const LANES: usize> {
+    messages: &'m [Message<'a>; LANES],
     pub all: usize,
-    /// In these every lane reads nothing but body: after the one in which the last message begins, and
-    /// before the last of all.
-    pub whole: Range<usize>,
 }
 
-impl Steps {
-    pub fn of(messages: &[Message<'_>]) -> Self {
-        let blocks = || messages.iter().map(Message::blocks);
-        let all = blocks().max().unwrap_or(0).div_ceil(STEP);
-        let begun = all * STEP - blocks().min().unwrap_or(0);
-        let first = begun / STEP + 1;
-        Self { all, whole: first..all.saturating_sub(1).max(first) }
+impl<'m, 'a, const LANES: usize> Steps<'m, 'a, LANES> {
+    pub fn of(messages: &'m [Message<'a>; LANES]) -> Self {
+        let all = messages.iter().map(|message| message.blocks().div_ceil(STEP)).max();
+        Self { messages, all: all.unwrap_or(0) }
     }
 
     /// Blocks from the beginning of `step` to the end.
@@ -85,16 +81,25 @@ impl Steps {
         (self.all - step) * STEP
     }
 
-    /// What every message has in the steps that are all body.
-    pub fn bodies<'a, const LANES: usize>(
-        &self,
-        messages: &[Message<'a>; LANES],
-    ) -> [&'a [[u8; STEP * BLOCK]]; LANES] {
-        let body = |message: &Message<'a>| {
-            let (steps, _rest) = message.part(self.remaining(self.whole.start)).body.as_chunks();
-            steps.get(..self.whole.len()).unwrap_or_default()
+    /// The steps behind `step` in which no message begins or ends.
+    pub fn quiet_after(&self, step: usize) -> Range<usize> {
+        let mut end = self.all - 1;
+        for message in self.messages {
+            let begin = self.all - message.blocks().div_ceil(STEP);
+            end = if begin > step { end.min(begin) } else { end };
+        }
+        step + 1..end.max(step + 1)
+    }
+
+    /// What the lanes read in a quiet range: their bodies. A lane whose message has not begun reads what
+    /// it likes: its sum is cleared when the message begins.
+    pub fn bodies(&self, quiet: &Range<usize>) -> [&'a [[u8; STEP * BLOCK]]; LANES] {
+        let whole = |message: &Message<'a>| {
+            let (steps, _rest) = message.part(self.remaining(quiet.start)).body.as_chunks();
+            steps.get(..quiet.len())
         };
-        messages.each_ref().map(body)
+        let spare = self.messages.iter().find_map(whole).unwrap_or_default();
+        self.messages.each_ref().map(|message| whole(message).unwrap_or(spare))
     }
 }
 
@@ -106,41 +111,31 @@ macro_rules! authenticate {
         #[target_feature(enable = $features)]
         pub(super) fn authenticate(messages: &lanes::Messages<'_>) -> [[u8; TAG]; lanes::LANES] {
             let powers = powers(lanes::keys(messages));
+            let lengths = lanes::lengths(messages);
             let steps = Steps::of(messages);
-            let mut sum = lanes::zero::<{ size_of::<Limbs>() / size_of::<lanes::Vector>() }>();
-            sum = ragged(sum, messages, &steps, 0..steps.whole.start, &powers);
-            sum = whole(sum, steps.bodies(messages), &powers);
-            sum = ragged(sum, messages, &steps, steps.whole.end..steps.all, &powers);
+            let mut sum: Limbs = zero();
+            let mut step = 0;
+            while step < steps.all {
+                let remaining = steps.remaining(step);
+                let words = lanes::ragged(messages, remaining, lengths);
+                let bits = lanes::bit128::<BIT128>(lengths, remaining);
+                sum = absorb(lanes::begun(sum, lengths, remaining), words, bits, &powers);
+                let quiet = steps.quiet_after(step);
+                step = quiet.end;
+                if !quiet.is_empty() {
+                    sum = bodies(sum, steps.bodies(&quiet), &powers);
+                }
+            }
             lanes::tags(finish(sum), messages)
         }
 
-        /// The steps in which messages begin or end.
+        /// Steps in which every lane reads nothing but body.
+        #[inline]
         #[target_feature(enable = $features)]
-        fn ragged(
-            mut sum: Limbs,
-            messages: &lanes::Messages<'_>,
-            steps: &Steps,
-            range: Range<usize>,
-            powers: &[Power; STEP],
-        ) -> Limbs {
-            let lengths = lanes::lengths(messages);
-            for step in range {
-                let remaining = steps.remaining(step);
-                let mut words = lanes::ragged(messages, remaining);
-                if remaining == STEP {
-                    words[STEP - 1] = lengths;
-                }
-                sum = absorb(sum, words, lanes::bit128::<BIT128>(lengths[1], remaining), powers);
-            }
-            sum
-        }
-
-        /// The steps in which every lane reads nothing but body.
-        #[target_feature(enable = $features)]
-        fn whole(mut sum: Limbs, bodies: lanes::Bodies<'_>, powers: &[Power; STEP]) -> Limbs {
+        fn bodies(mut sum: Limbs, bodies: lanes::Bodies<'_>, powers: &[Power; STEP]) -> Limbs {
             let mut step = 0;
             while let Some(words) = lanes::whole(&bodies, step) {
-                sum = absorb(sum, words, [lanes::set(1 << BIT128); STEP], powers);
+                sum = absorb(sum, words, [set(1 << BIT128); STEP], powers);
                 step += 1;
             }
             sum

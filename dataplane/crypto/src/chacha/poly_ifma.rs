@@ -1,7 +1,6 @@
 //! Poly1305 in eight lanes of 64 bits with the 52-bit multipliers of AVX-512 IFMA: limbs of 44, 44 and 42
 //! bits. The high half of a product is 52 bits up, 8 more than a limb, and is shifted back when carrying.
 use core::arch::x86_64::*;
-use core::ops::Range;
 
 use super::lanes8::{self as lanes, Words, add, and, choose, down, or, set, up, zero};
 use super::poly::{STEP, Steps, TAG, authenticate};

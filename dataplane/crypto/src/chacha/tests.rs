@@ -171,7 +171,7 @@ fn sums_around_the_prime_are_reduced() {
             let message = Message {
                 key: &key,
                 aad: &u128::to_le_bytes(aad),
-                aad_len: 16,
+                lengths: [16, 16],
                 body: &u128::to_le_bytes(body),
             };
             let reduced = if beyond < 0 { sum } else { beyond.unsigned_abs() };

@@ -67,6 +67,21 @@ pub(super) fn load_block(octets: &[u8; 16]) -> __m128i {
     unsafe { _mm_loadu_si128(octets.as_ptr().cast()) }
 }
 
+/// Four blocks, one in each quarter.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn load_blocks([a, b, c, d]: [&[u64; 2]; 4]) -> __m512i {
+    let ab = _mm512_inserti32x4::<1>(_mm512_castsi128_si512(load_pair(a)), load_pair(b));
+    _mm512_inserti32x4::<3>(_mm512_inserti32x4::<2>(ab, load_pair(c)), load_pair(d))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load_pair(pair: &[u64; 2]) -> __m128i {
+    // SAFETY: 16 octets can be read there; the load needs no alignment.
+    unsafe { _mm_loadu_si128(pair.as_ptr().cast()) }
+}
+
 /// The eight 64-bit elements.
 #[inline]
 #[target_feature(enable = "avx512f")]
