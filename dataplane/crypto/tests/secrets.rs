@@ -82,7 +82,7 @@ fn nothing_of_a_key_outlives_it() {
     for suite in Suite::all() {
         let both = pair(suite, true, 3);
         if both.seal.backend() == "portable" {
-            continue; // it lies in a box; a test of its own looks there
+            continue; // it lies in a box, wiped as a whole: the tests of `wiped` look there
         }
         let (seal, open) = (before_and_after(both.seal), before_and_after(both.open));
         for (which, dropped) in [("seal", &seal), ("open", &open)] {
@@ -91,8 +91,9 @@ fn nothing_of_a_key_outlives_it() {
             assert_eq!(kept, 0, "{suite}, {which}: {kept} of {secret} windows survive");
         }
         if suite.counter_mode() {
-            let salt = &noise(3, suite.key_len())[suite.key_len() - 4..];
-            let holds = |room: &[u8]| room.windows(4).any(|window| window == salt);
+            let salt_len = if matches!(suite, Suite::AesCcm(..)) { 3 } else { 4 };
+            let salt = &noise(3, suite.key_len())[suite.key_len() - salt_len..];
+            let holds = |room: &[u8]| room.windows(salt_len).any(|window| window == salt);
             assert!(holds(&open.0) && !holds(&open.1), "{suite}: the salt survives");
         }
     }
