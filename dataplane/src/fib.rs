@@ -1,5 +1,6 @@
 //! Where a packet goes next: routes and neighbours as the kernel last told us, laid flat for lookup. The mirror
 //! builds one, publishes it in [`crate::Tables`] and never changes it again.
+use crate::forward::Via;
 use crate::ranges::{Number, Ranges};
 use crate::tables::InterfaceInfo;
 use core::net::IpAddr;
@@ -84,8 +85,15 @@ const MTU_MIN: u16 = 68;
 enum Target {
     Nowhere,
     Local,
-    Link { link: Link, gateway: Option<IpAddr>, mtu: u16 },
-    Foreign { ifindex: u32 },
+    /// Of a gateway the Ethernet address is looked up beforehand: most packets take few gateways.
+    Gateway(Via),
+    Link {
+        link: Link,
+        mtu: u16,
+    },
+    Foreign {
+        ifindex: u32,
+    },
 }
 
 /// A port's own link, or a VLAN on it.
@@ -94,6 +102,8 @@ struct Link {
     interface: usize,
     vlan: Option<u16>,
 }
+
+type Neighbours = HashMap<(Link, IpAddr), Mac>;
 
 /// Our links by the kernel's numbers, with their MTU.
 type Links = HashMap<u32, (Link, u16)>;
@@ -116,7 +126,7 @@ fn links(interfaces: &[InterfaceInfo]) -> Links {
 pub struct Fib {
     v4: Ranges<u32, Target>,
     v6: Ranges<u128, Target>,
-    neighbours: HashMap<(Link, IpAddr), Mac>,
+    neighbours: Neighbours,
 }
 
 impl Default for Fib {
@@ -132,7 +142,14 @@ impl Fib {
         let mut routes = routes.to_vec();
         routes.sort_by_key(|route| core::cmp::Reverse(route.metric)); // of equal prefixes the last counts
         let links = links(interfaces);
-        let target = |route: &Route| Target::of(route, &links);
+        let neighbours: Neighbours = neighbours
+            .iter()
+            .filter_map(|neighbour| {
+                let (link, _) = links.get(&neighbour.ifindex)?;
+                Some(((*link, neighbour.address), neighbour.mac))
+            })
+            .collect();
+        let target = |route: &Route| Target::of(route, &links, &neighbours);
         let v4 = routes.iter().filter_map(|route| match route.destination {
             IpAddr::V4(to) => Some((to.to_bits(), route.prefix_len.min(32), target(route))),
             IpAddr::V6(_) => None,
@@ -141,14 +158,21 @@ impl Fib {
             IpAddr::V6(to) => Some((to.to_bits(), route.prefix_len.min(128), target(route))),
             IpAddr::V4(_) => None,
         });
-        let neighbours = neighbours.iter().filter_map(|neighbour| {
-            let (link, _) = links.get(&neighbour.ifindex)?;
-            Some(((*link, neighbour.address), neighbour.mac))
-        });
-        Self {
-            v4: Ranges::from_prefixes(Target::Nowhere, v4),
-            v6: Ranges::from_prefixes(Target::Nowhere, v6),
-            neighbours: neighbours.collect(),
+        let v4 = Ranges::from_prefixes(Target::Nowhere, v4);
+        let v6 = Ranges::from_prefixes(Target::Nowhere, v6);
+        Self { v4, v6, neighbours }
+    }
+
+    /// The way to `destination` if it leads through a gateway: as it stands here, not copied.
+    #[inline]
+    pub(crate) fn gateway(&self, destination: IpAddr) -> Option<&Via> {
+        let target = match destination.into() {
+            Number::V4(number) => self.v4.lookup(number),
+            Number::V6(number) => self.v6.lookup(number),
+        };
+        match target? {
+            Target::Gateway(via) => Some(via),
+            _ => None,
         }
     }
 
@@ -158,14 +182,16 @@ impl Fib {
             Number::V4(number) => self.v4.lookup(number),
             Number::V6(number) => self.v6.lookup(number),
         };
-        match target.copied().unwrap_or(Target::Nowhere) {
+        match *target.unwrap_or(&Target::Nowhere) {
             Target::Nowhere => Hop::Unreachable,
             Target::Local => Hop::Local,
             Target::Foreign { ifindex } => Hop::Foreign { ifindex },
-            Target::Link { link: Link { interface, vlan }, gateway, mtu } => {
-                let next = gateway.unwrap_or(destination);
-                let mac = self.neighbour(interface, vlan, next);
+            Target::Gateway(Via { interface, vlan, next, mac, mtu }) => {
                 Hop::Via { interface, vlan, next, mac, mtu }
+            }
+            Target::Link { link: Link { interface, vlan }, mtu } => {
+                let mac = self.neighbour(interface, vlan, destination);
+                Hop::Via { interface, vlan, next: destination, mac, mtu }
             }
         }
     }
@@ -177,7 +203,7 @@ impl Fib {
 }
 
 impl Target {
-    fn of(route: &Route, links: &Links) -> Self {
+    fn of(route: &Route, links: &Links, neighbours: &Neighbours) -> Self {
         let (gateway, ifindex) = match route.kind {
             RouteKind::Local => return Self::Local,
             RouteKind::Unreachable => return Self::Nowhere,
@@ -185,7 +211,13 @@ impl Target {
         };
         let Some(&(link, most)) = links.get(&ifindex) else { return Self::Foreign { ifindex } };
         let mtu = route.mtu.map_or(most, |mtu| mtu.min(most)).max(MTU_MIN);
-        Self::Link { link, gateway, mtu }
+        match gateway {
+            Some(gateway) => {
+                let (mac, Link { interface, vlan }) = (neighbours.get(&(link, gateway)), link);
+                Self::Gateway(Via { interface, vlan, next: gateway, mac: mac.copied(), mtu })
+            }
+            None => Self::Link { link, mtu },
+        }
     }
 }
 

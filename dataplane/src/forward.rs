@@ -2,6 +2,7 @@
 use crate::fib::{Hop, Mac};
 use crate::link::Link;
 use crate::packet::{Origin, Plain, Summary};
+use crate::tables::Tables;
 use crate::turn::Turn;
 use crate::{fragment, icmp, martian, neighbours};
 use core::net::IpAddr;
@@ -26,8 +27,13 @@ pub(crate) struct Via {
 #[inline]
 pub(crate) fn via(turn: &mut Turn<'_>, destination: IpAddr) -> Result<Via, DropReason> {
     if let Some(via) = turn.desk.hops.recall(destination) {
-        return Ok(via);
+        return Ok(*via);
     }
+    find(turn, destination)
+}
+
+/// Looks the way up and remembers it.
+fn find(turn: &mut Turn<'_>, destination: IpAddr) -> Result<Via, DropReason> {
     let mut via = look_up(turn, destination)?;
     // What a link could carry but a frame cannot hold is too big as well.
     let most = turn.desk.pool.umem().largest_packet();
@@ -71,13 +77,16 @@ pub(crate) fn straight(turn: &mut Turn<'_>, frame: &mut Frame, ip: &Summary) -> 
     if locals.contains(to) || locals.is_broadcast(to) || martian::address(to) {
         return None;
     }
-    let via = via(turn, to).ok()?;
-    let link = link(turn, &via)?;
+    let via = match turn.desk.hops.recall(to) {
+        Some(via) => via,
+        None => &find(turn, to).ok()?,
+    };
+    let link = link(turn.tables, via)?;
     let fits = ip.total_len <= usize::from(via.mtu) && frame.headroom() >= MAX_HEADER;
     if !fits || link.port.role == Role::Outside || !count_down(frame, ip) {
         return None;
     }
-    link.cover(frame, ip.is_v4()).ok().map(|()| via.interface)
+    link.cover(frame, ip.is_v4()).ok().map(|()| link.port.port)
 }
 
 /// For the gateway itself. Its own ESP inside a tunnel would be a tunnel in itself.
@@ -127,14 +136,14 @@ pub(crate) fn count_down(frame: &mut Frame, ip: &Summary) -> bool {
 
 /// The link that leads there, if it is up and the neighbour is known.
 #[inline]
-pub(crate) fn link<'t>(turn: &Turn<'t>, via: &Via) -> Option<Link<'t>> {
-    let port = turn.tables.interfaces.get(via.interface).filter(|info| info.up)?;
+pub(crate) fn link<'t>(tables: &'t Tables, via: &Via) -> Option<Link<'t>> {
+    let port = tables.interfaces.get(via.interface).filter(|info| info.up)?;
     Some(Link { port, vlan: via.vlan, destination: via.mac? })
 }
 
 /// An IP packet out of a port: link header on, or waiting for the neighbour.
 pub(crate) fn send(turn: &mut Turn<'_>, mut frame: Frame, via: Via, v4: bool) {
-    let Some(link) = link(turn, &via) else { return hold(turn, frame, via, v4) };
+    let Some(link) = link(turn.tables, &via) else { return hold(turn, frame, via, v4) };
     match link.cover(&mut frame, v4) {
         Ok(()) => turn.enqueue(via.interface, frame, DropReason::TxFull),
         Err(why) => turn.drop(frame, why),

@@ -25,9 +25,9 @@ impl Hops {
     }
 
     #[inline]
-    pub fn recall(&self, destination: IpAddr) -> Option<Via> {
+    pub fn recall(&self, destination: IpAddr) -> Option<&Via> {
         let (address, via) = self.places.get(place(destination))?.as_ref()?;
-        (*address == destination).then_some(*via)
+        (*address == destination).then_some(via)
     }
 
     pub fn remember(&mut self, destination: IpAddr, via: Via) {

@@ -39,8 +39,20 @@ enum Arrival {
 /// come from memory meanwhile.
 pub(crate) fn from_outside(turn: &mut Turn<'_>, arrived: &mut Vec<Frame>) {
     let mut headers = core::mem::take(&mut turn.desk.headers);
-    let looks = arrived.iter_mut().zip(&mut headers).map(|(frame, ip)| look(turn, frame, ip));
+    let mut named = ArrayVec::<(u32, u32), BATCH>::new();
+    let looks = arrived.iter_mut().zip(&mut headers).map(|(frame, ip)| {
+        let arrival = look(turn, frame, ip);
+        match arrival {
+            Arrival::Esp(Esp { spi, sequence, .. }) if named.last().is_none_or(|n| n.0 != spi) => {
+                turn.sad.prefetch_spi(spi);
+                named.push((spi, sequence));
+            }
+            _ => {}
+        }
+        arrival
+    });
     let arrivals: ArrayVec<Arrival, BATCH> = looks.collect();
+    turn.sad.bring_receivers(&named);
     let mut sealed = Batch::new();
     for ((frame, ip), arrival) in arrived.drain(..).zip(&headers).zip(arrivals) {
         sort(turn, frame, ip, arrival, &mut sealed);

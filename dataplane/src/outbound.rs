@@ -21,9 +21,20 @@ enum Fate {
 /// that one needs from memory can come while others are looked at.
 pub(crate) fn from_inside(turn: &mut Turn<'_>, port: usize, arrived: &mut Vec<Frame>) {
     let mut headers = core::mem::take(&mut turn.desk.headers);
-    let looks = arrived.iter_mut().zip(&mut headers);
-    let fates = looks.map(|(frame, ip)| inside(turn, port, frame, ip));
-    let fates: ArrayVec<Fate, BATCH> = fates.collect();
+    let mut tunnels = ArrayVec::<u32, BATCH>::new();
+    let looks = arrived.iter_mut().zip(&mut headers).map(|(frame, ip)| {
+        let fate = inside(turn, port, frame, ip);
+        match fate {
+            Fate::Policy(Some(Verdict::Protect { tunnel })) if tunnels.last() != Some(&tunnel) => {
+                turn.sad.prefetch_tunnel(tunnel);
+                tunnels.push(tunnel);
+            }
+            _ => {}
+        }
+        fate
+    });
+    let fates: ArrayVec<Fate, BATCH> = looks.collect();
+    turn.sad.bring_senders(&tunnels);
     let mut ready = Batch::default();
     for ((frame, ip), fate) in arrived.drain(..).zip(&headers).zip(fates) {
         match fate {

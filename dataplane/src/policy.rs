@@ -4,7 +4,7 @@ use crate::notice::Notice;
 use crate::outer::Marks;
 use crate::packet::{Origin, Plain, Summary};
 use crate::sa::Outbound;
-use crate::seal::{self, Batch, Packet};
+use crate::seal::{self, Batch, Packet, Way};
 use crate::turn::Turn;
 use crate::{fragment, handoff, icmp};
 use sadb::{Counter, DropReason, Verdict};
@@ -113,7 +113,13 @@ fn room<'t>(
     }
     match ready.most(sa) {
         Some(most) => Ok(most),
-        None => Ok(ready.begin(sa, forward::via(turn, sa.remote)?)),
+        None => {
+            let way = match turn.tables.fib.gateway(sa.remote) {
+                Some(via) => Way::Known(via),
+                None => ready.keep(forward::via(turn, sa.remote)?),
+            };
+            Ok(ready.begin(sa, way, turn.desk.pool.umem().largest_packet()))
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! Disjoint address ranges, built once and searched by halving: the shape under both the routes and the policy
-//! index. A snapshot is never changed, so it needs no tree.
+//! Disjoint address ranges, built once and searched node by node: the shape under both the routes and the policy
+//! index. A snapshot is never changed, so its tree is full and needs no pointers.
 use core::net::IpAddr;
 
 /// An address as a number.
@@ -48,18 +48,55 @@ impl From<IpAddr> for Number {
 pub(crate) struct Ranges<A, T> {
     starts: Vec<A>,
     values: Vec<T>,
+    /// Over `starts`, the root first: of every [`NODE`] starts of a level the first stands in the level above. So a
+    /// search looks at one or two cache lines of each level, and takes no branch that could be foretold wrongly.
+    levels: Vec<Vec<[A; NODE]>>,
+}
+
+/// Starts that are looked at together.
+const NODE: usize = 16;
+
+/// `starts` in nodes, and the first of each, level upon level. What is missing in the last node is its last start.
+fn levels<A: Address>(starts: &[A]) -> Vec<Vec<[A; NODE]>> {
+    let mut below = starts.to_vec();
+    let mut levels = Vec::new();
+    loop {
+        let node = |starts: &[A]| {
+            core::array::from_fn(|at| {
+                starts.get(at).or(starts.last()).copied().unwrap_or(A::LOWEST)
+            })
+        };
+        let nodes: Vec<[A; NODE]> = below.chunks(NODE).map(node).collect();
+        below = nodes.iter().map(|[first, ..]| *first).collect();
+        levels.insert(0, nodes);
+        if below.len() <= 1 {
+            return levels;
+        }
+    }
 }
 
 impl<A: Address, T: Clone> Ranges<A, T> {
     /// Everything has this value.
     pub fn all(value: T) -> Self {
-        Self { starts: vec![A::LOWEST], values: vec![value] }
+        Self::new(vec![A::LOWEST], vec![value])
+    }
+
+    fn new(starts: Vec<A>, values: Vec<T>) -> Self {
+        let levels = levels(&starts);
+        Self { starts, values, levels }
     }
 
     #[inline]
     pub fn lookup(&self, address: A) -> Option<&T> {
-        let after = self.starts.partition_point(|&start| start <= address);
-        self.values.get(after.checked_sub(1)?)
+        // In a level's last node, what is missing counts as well when the last start does: hence the two `min`s.
+        let mut at = 0;
+        for level in &self.levels {
+            let node = at.min(level.len().checked_sub(1)?);
+            let not_after: u32 =
+                level.get(node)?.iter().map(|&start| u32::from(start <= address)).sum();
+            at = node * NODE + not_after.checked_sub(1)? as usize;
+        }
+        self.values.get(at.min(self.values.len().checked_sub(1)?))
     }
 
     /// From `start` on, until something else is said. Starts must not go down.
@@ -86,7 +123,7 @@ impl<A: Address, T: Clone> Ranges<A, T> {
             open.push((first.last_of(len), value));
         }
         flat.close_before(&mut open, None, &default);
-        flat
+        Self::new(flat.starts, flat.values)
     }
 
     /// Ends the prefixes that end before `next`: behind each the one around it goes on.
@@ -112,7 +149,7 @@ impl<A: Address, T: Clone> Ranges<A, T> {
         starts.sort_unstable();
         starts.dedup();
         let values = starts.iter().map(|&start| value(start)).collect();
-        Self { starts, values }
+        Self::new(starts, values)
     }
 }
 

@@ -3,10 +3,12 @@
 use crate::notice::Notice;
 use crate::sa::{Inbound, Life, Outbound};
 use arc_swap::ArcSwap;
+use core::hint::black_box;
 use core::net::IpAddr;
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
 use crypto::{BadKey, OpenKey, SealKey, Suite};
+use sadb::prefetch::prefetch;
 use sadb::sa::slot_of;
 use sadb::slots::Guard;
 use sadb::{Direction, Encap, Refusal, Region, Sa, SaKeys, Slots, Totals};
@@ -150,10 +152,10 @@ impl Sad {
         let guard = self.inbound.pin();
         let index = sa.slot as usize;
         if let Some(old) = self.outbound.get(&guard, index) {
-            let new = Outbound::new(sa, Arc::clone(&old.key), Arc::clone(&old.numbers));
+            let new = Outbound::new(sa, Arc::clone(&old.key), old.numbers.clone());
             self.outbound.publish(index, new);
         } else if let Some(old) = self.inbound.get(&guard, index) {
-            let new = Inbound::new(sa, Arc::clone(&old.key), Arc::clone(&old.window));
+            let new = Inbound::new(sa, Arc::clone(&old.key), old.window.clone());
             self.inbound.publish(index, new);
         }
         book.leave(sa.slot);
@@ -203,8 +205,8 @@ impl Sad {
         let (book, guard) = (self.book(), self.inbound.pin());
         for Entry { sa, .. } in book.entries.values() {
             let index = sa.slot as usize;
-            let sealing = self.outbound.get(&guard, index).map(|sa| &*sa.numbers as &dyn Life);
-            let opening = self.inbound.get(&guard, index).map(|sa| &*sa.window as &dyn Life);
+            let sealing = self.outbound.get(&guard, index).map(|sa| &sa.numbers as &dyn Life);
+            let opening = self.inbound.get(&guard, index).map(|sa| &sa.window as &dyn Life);
             let life = sealing.or(opening);
             let news = life.and_then(|life| life.news(&sa.lifetime, Totals::default(), now));
             if let Some(hard) = news {
@@ -249,11 +251,11 @@ impl Sad {
         let published = match key {
             Key::Seal(key) => {
                 let numbers = region.outbound(sa.slot).ok_or(Refusal::NoSuchSa)?;
-                self.outbound.publish(index, Outbound::new(sa, Arc::new(key), Arc::new(numbers)))
+                self.outbound.publish(index, Outbound::new(sa, Arc::new(key), numbers))
             }
             Key::Open(key) => {
                 let window = region.inbound(sa.slot).ok_or(Refusal::NoSuchSa)?;
-                self.inbound.publish(index, Inbound::new(sa, Arc::new(key), Arc::new(window)))
+                self.inbound.publish(index, Inbound::new(sa, Arc::new(key), window))
             }
         };
         published.then_some(()).ok_or(Refusal::BadSlot)
@@ -316,6 +318,50 @@ impl Pinned<'_> {
         self.sad.outbound.get(&self.guard, current.checked_sub(1)? as usize)
     }
 
+    /// Asks for the name of the SA by which this tunnel sends.
+    #[inline]
+    pub fn prefetch_tunnel(&self, tunnel: u32) {
+        if let Some(current) = self.sad.current.get(tunnel as usize) {
+            prefetch(current);
+        }
+    }
+
+    /// Brings the SAs by which these tunnels send. Each step reads what the one before asked for, and meanwhile all
+    /// that the others asked for comes as well.
+    ///
+    /// The first look at a page is a load and no prefetch: of many prefetches whose addresses are still to be
+    /// translated CPUs drop most, while loads wait beside one another.
+    pub fn bring_senders(&self, tunnels: &[u32]) {
+        let slots = tunnels.iter().filter_map(|&tunnel| {
+            let current = self.sad.current.get(tunnel as usize)?.load(Ordering::Relaxed);
+            Some(current.checked_sub(1)? as usize)
+        });
+        slots.for_each(|slot| self.sad.outbound.prefetch(slot));
+        let senders = || tunnels.iter().filter_map(|&tunnel| self.outbound_of(tunnel));
+        black_box(senders().fold(0, |sum, sa| sum ^ sa.spi));
+        black_box(senders().fold(0, |sum, sa| sum ^ sa.touch()));
+    }
+
+    /// Asks for the place where an SA with this SPI would stand.
+    #[inline]
+    pub fn prefetch_spi(&self, spi: u32) {
+        if let Some(slot) = slot_of(spi) {
+            self.sad.inbound.prefetch(slot as usize);
+        }
+    }
+
+    /// Brings the SAs that these packets (SPI, sequence number) name; as [`Pinned::bring_senders`].
+    pub fn bring_receivers(&self, packets: &[(u32, u32)]) {
+        let receivers = || {
+            packets.iter().filter_map(|&(spi, sequence)| {
+                let slot = slot_of(spi)? as usize;
+                Some((self.sad.inbound.get(&self.guard, slot)?, sequence))
+            })
+        };
+        black_box(receivers().fold(0, |sum, (sa, _)| sum ^ sa.spi));
+        black_box(receivers().fold(0, |sum, (sa, sequence)| sum ^ sa.touch(sequence)));
+    }
+
     /// Whether ESP in UDP may arrive at this port of ours.
     pub fn is_encap_port(&self, port: u16) -> bool {
         port == ENCAP_PORT || self.fixed.encap_ports.contains(&port)
@@ -336,6 +382,7 @@ fn key(sa: &Sa, keys: &SaKeys) -> Result<Key, Refusal> {
         }
     };
     let key = built.map_err(|why| match why {
+        BadKey::Weak(_) => Refusal::WeakKey,
         BadKey::Epoch(_) | BadKey::Entropy(_) => Refusal::BadSequence,
         BadKey::EncryptionLength { .. } | BadKey::IntegrityLength { .. } => Refusal::BadKeyLength,
     })?;

@@ -1,5 +1,6 @@
 //! From plaintext with an SA to sealed ESP on its way: number, encapsulate, seal, send.
 use crate::forward::{self, Via};
+use crate::link::Link;
 use crate::number;
 use crate::outer::Marks;
 use crate::sa::Outbound;
@@ -16,12 +17,22 @@ use xsk::Frame;
 pub(crate) struct Batch<'t> {
     runs: ArrayVec<Run<'t>, BATCH>,
     packets: ArrayVec<Packet, BATCH>,
+    ways: ArrayVec<Via, BATCH>,
+}
+
+/// Where a run goes.
+#[derive(Clone, Copy)]
+pub(crate) enum Way<'t> {
+    /// As it stands in the tables.
+    Known(&'t Via),
+    /// As it stands in the batch.
+    Kept(usize),
 }
 
 /// Packets of one SA that follow one another: what they have in common.
 pub(crate) struct Run<'t> {
     pub sa: &'t Outbound,
-    via: Via,
+    way: Way<'t>,
     /// The largest inner packet that fits the way.
     most: usize,
     count: usize,
@@ -39,8 +50,10 @@ pub(crate) struct Packet {
 }
 
 impl<'t> Batch<'t> {
+    /// Whether it must be sent before anything else is added.
+    #[inline]
     pub fn is_full(&self) -> bool {
-        self.packets.is_full()
+        self.packets.is_full() || self.ways.is_full()
     }
 
     /// The largest packet that fits, if the packet before was one of this SA: they tend to come together, and then
@@ -50,14 +63,22 @@ impl<'t> Batch<'t> {
         self.runs.last().filter(|run| core::ptr::eq(run.sa, sa)).map(|run| run.most)
     }
 
-    /// The next packets are of this SA and go this way. There must be room for one.
+    /// Takes note of a way that stands nowhere else. The batch must not be full.
+    pub fn keep(&mut self, via: Via) -> Way<'t> {
+        self.ways.push(via);
+        Way::Kept(self.ways.len() - 1)
+    }
+
+    /// The next packets are of this SA and go this way, in frames of at most so many octets. The batch must not be
+    /// full.
     #[inline]
-    pub fn begin(&mut self, sa: &'t Outbound, via: Via) -> usize {
-        let most = sa.max_inner(usize::from(via.mtu));
+    pub fn begin(&mut self, sa: &'t Outbound, way: Way<'t>, largest: usize) -> usize {
+        let mtu = way.via(&self.ways).map_or(0, |via| via.mtu);
+        let most = sa.max_inner(usize::from(mtu).min(largest));
         if self.runs.last().is_some_and(|run| run.count == 0) {
             self.runs.pop(); // what it was for was too big
         }
-        self.runs.push(Run { sa, via, most, count: 0 });
+        self.runs.push(Run { sa, way, most, count: 0 });
         most
     }
 
@@ -70,14 +91,36 @@ impl<'t> Batch<'t> {
         }
     }
 
+    fn clear(&mut self) {
+        self.packets.clear();
+        self.runs.clear();
+        self.ways.clear();
+    }
+
     /// Every run with its packets.
     pub fn runs_mut(&mut self) -> impl Iterator<Item = (&Run<'t>, &mut [Packet])> {
-        let mut rest = self.packets.as_mut_slice();
-        self.runs.iter().map_while(move |run| {
-            let (packets, others) = core::mem::take(&mut rest).split_at_mut_checked(run.count)?;
-            rest = others;
-            Some((run, packets))
-        })
+        pairs(&self.runs, &mut self.packets)
+    }
+}
+
+fn pairs<'b, 't>(
+    runs: &'b [Run<'t>],
+    mut packets: &'b mut [Packet],
+) -> impl Iterator<Item = (&'b Run<'t>, &'b mut [Packet])> {
+    runs.iter().map_while(move |run| {
+        let (these, others) = core::mem::take(&mut packets).split_at_mut_checked(run.count)?;
+        packets = others;
+        Some((run, these))
+    })
+}
+
+impl Way<'_> {
+    #[inline]
+    fn via<'b>(&'b self, kept: &'b [Via]) -> Option<&'b Via> {
+        match *self {
+            Self::Known(via) => Some(via),
+            Self::Kept(at) => kept.get(at),
+        }
     }
 }
 
@@ -85,7 +128,7 @@ impl<'t> Batch<'t> {
 pub(crate) fn flush<'t>(turn: &mut Turn<'t>, batch: &mut Batch<'t>) {
     stage::mark(Stage::Classify);
     if batch.packets.is_empty() {
-        return;
+        return batch.clear();
     }
     number::number(turn, batch);
     stage::mark(Stage::Number);
@@ -95,8 +138,9 @@ pub(crate) fn flush<'t>(turn: &mut Turn<'t>, batch: &mut Batch<'t>) {
     stage::mark(Stage::Encapsulate);
     seal(batch);
     stage::mark(Stage::Seal);
-    for (run, packets) in batch.runs_mut() {
-        finish(turn, run, packets);
+    for (run, packets) in pairs(&batch.runs, &mut batch.packets) {
+        let link = run.way.via(&batch.ways).and_then(|via| forward::link(turn.tables, via));
+        finish(run.sa, link, packets);
     }
     leave(turn, batch);
     stage::mark(Stage::Forward);
@@ -151,11 +195,10 @@ fn seal(batch: &mut Batch<'_>) {
 }
 
 /// Up to the link header.
-fn finish(turn: &Turn<'_>, run: &Run<'_>, packets: &mut [Packet]) {
-    let link = forward::link(turn, &run.via);
+fn finish(sa: &Outbound, link: Option<Link<'_>>, packets: &mut [Packet]) {
     for packet in packets.iter_mut().filter(|packet| packet.refused.is_none()) {
-        let done = close(run.sa, &mut packet.frame).and_then(|()| match link {
-            Some(link) => link.cover(&mut packet.frame, run.sa.outer.is_v4()),
+        let done = close(sa, &mut packet.frame).and_then(|()| match link {
+            Some(link) => link.cover(&mut packet.frame, sa.outer.is_v4()),
             None => Ok(()),
         });
         packet.refused = done.err();
@@ -177,9 +220,10 @@ fn close(sa: &Outbound, frame: &mut Frame) -> Result<(), DropReason> {
 
 fn leave(turn: &mut Turn<'_>, batch: &mut Batch<'_>) {
     let mut packets = batch.packets.drain(..);
-    for Run { sa, via, count, .. } in batch.runs.drain(..) {
-        let link = forward::link(turn, &via).is_some();
-        for Packet { frame, refused, .. } in packets.by_ref().take(count) {
+    for run in &batch.runs {
+        let Some(via) = run.way.via(&batch.ways) else { continue };
+        let link = forward::link(turn.tables, via).is_some();
+        for Packet { frame, refused, .. } in packets.by_ref().take(run.count) {
             if let Some(why) = refused {
                 turn.drop(frame, why);
                 continue;
@@ -187,8 +231,10 @@ fn leave(turn: &mut Turn<'_>, batch: &mut Batch<'_>) {
             turn.count(Counter::Sealed);
             match link {
                 true => turn.enqueue(via.interface, frame, DropReason::TxFull),
-                false => forward::send(turn, frame, via, sa.outer.is_v4()),
+                false => forward::send(turn, frame, *via, run.sa.outer.is_v4()),
             }
         }
     }
+    drop(packets);
+    batch.clear();
 }

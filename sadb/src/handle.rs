@@ -5,7 +5,6 @@
 //! [`crate::DataPlane::install`]).
 use crate::layout::hot;
 use crate::memory::Part;
-use crate::prefetch::prefetch;
 use crate::region::Lease;
 use crate::sequence::{self, Exhausted};
 use crate::status::{SaDrop, Totals};
@@ -101,11 +100,6 @@ impl SequenceHandle {
     pub(crate) fn new(hot: Hot, installed: u64, lease: Lease) -> Self {
         Self { common: Common { hot, installed, _lease: lease } }
     }
-    /// Asks for what the next packet will change.
-    #[inline]
-    pub fn prefetch(&self) {
-        prefetch(self.common.words());
-    }
     /// Reserves `n` numbers, none above `limit`, and returns the first. The region knows of them before anybody can use
     /// them, so they stay used whatever dies (RFC 4303 §3.3.3: never cycles).
     #[inline]
@@ -141,13 +135,12 @@ impl WindowHandle {
     fn window(&self) -> Window<'_> {
         Window { highest: &self.common.words()[hot::NUMBER], words: &self.words, width: self.width }
     }
-    /// Asks for what a packet with these low 32 bits of its number will change.
+    /// Looks at what a packet with these low 32 bits of its number will change, so that it is near by then. The
+    /// result means nothing.
     #[inline]
-    pub fn prefetch(&self, low: u32) {
-        prefetch(self.common.words());
-        if let Some(word) = self.window().word_of(low) {
-            prefetch(word);
-        }
+    pub fn touch(&self, low: u32) -> u64 {
+        let word = self.window().word_of(low).map_or(0, |word| word.load(Ordering::Relaxed));
+        self.highest() ^ word
     }
     /// The 64-bit number whose low half a packet carried (RFC 4303 Appendix A2.2); `low` itself without ESN.
     #[inline]
@@ -165,6 +158,7 @@ impl WindowHandle {
         self.window().commit(sequence)
     }
     /// The highest number received.
+    #[inline]
     pub fn highest(&self) -> u64 {
         self.common.words()[hot::NUMBER].load(Ordering::Relaxed)
     }

@@ -68,11 +68,11 @@ mod memfd;
 #[cfg(not(loom))]
 pub mod policies;
 #[cfg(not(loom))]
+pub mod prefetch;
+#[cfg(not(loom))]
 pub mod region;
 #[cfg(not(loom))]
 pub mod roles;
-#[cfg(not(loom))]
-pub mod prefetch;
 #[cfg(not(loom))]
 pub mod slots;
 #[cfg(not(loom))]
@@ -92,7 +92,9 @@ pub use policy::{Policy, Verdict};
 pub use sa::{Direction, Encap, Name, Sa, SaKeys, Suite};
 pub use sequence::Exhausted;
 pub use setup::{Interface, Requirement, Role, Setup, XdpMode};
-pub use status::{CounterSnapshot, CryptoStatus, InterfaceStatus, SaDrop, SaState, SaStatus, Side, Totals};
+pub use status::{
+    CounterSnapshot, CryptoStatus, InterfaceStatus, SaDrop, SaState, SaStatus, Side, Totals,
+};
 pub use window::Replay;
 
 #[cfg(not(loom))]

@@ -345,8 +345,8 @@ impl Region {
     pub fn crypto(&self) -> Result<Option<CryptoStatus>, Corrupt> {
         let mut words = [0; layout::CRYPTO_PAYLOAD];
         let latch = self.inner.shared.read(layout::CRYPTO_STATUS, layout::CRYPTO);
-        let written = latch::read(latch, &mut words)
-            .map_err(|why| unreadable("crypto status", 0, why))?;
+        let written =
+            latch::read(latch, &mut words).map_err(|why| unreadable("crypto status", 0, why))?;
         written.then(|| codec::decode_crypto(&mut Eye::new(&words, 0))).transpose()
     }
 
