@@ -10,6 +10,7 @@ use std::path::PathBuf;
 mod ciphers;
 mod instructions;
 mod pipeline;
+mod report;
 
 /// The whole command line.
 #[derive(Parser)]
@@ -26,6 +27,8 @@ enum Command {
         #[command(subcommand)]
         bench: Bench,
     },
+    /// Renders docs/performance.md from perf/results
+    Report(report::Report),
     /// What `bench instructions` runs under callgrind
     #[command(hide = true)]
     Walk(instructions::Walk),
@@ -51,6 +54,7 @@ impl Cli {
             Command::Bench { bench: Bench::Crypto(crypto) } => crypto.run(),
             Command::Bench { bench: Bench::Pipeline(pipeline) } => pipeline.run(),
             Command::Bench { bench: Bench::Instructions(instructions) } => instructions.run(),
+            Command::Report(report) => report.run(),
             Command::Walk(walk) => walk.run(),
         }
     }

@@ -241,7 +241,8 @@ impl Results {
 }
 
 impl Line {
-    fn heaviest(&self) -> String {
+    /// The heaviest functions and their share, for people.
+    pub fn heaviest(&self) -> String {
         let mut groups: Vec<_> = self.functions.iter().collect();
         groups.sort_by(|a, b| b.1.total_cmp(a.1));
         let word = |(name, cost): &(&String, &f64)| format!("{name} {cost:.0}");

@@ -11,6 +11,7 @@ pub mod figures;
 pub mod instructions;
 pub mod machine;
 pub mod pipeline;
+pub mod report;
 pub mod result;
 pub mod rng;
 pub mod stages;

@@ -68,7 +68,7 @@ impl Machine {
 
         Self {
             cpu: field("model name").unwrap_or_else(|| "unknown".into()),
-            cpus: std::thread::available_parallelism().map_or(0, usize::from),
+            cpus: cpuinfo.lines().filter(|line| line.starts_with("processor")).count(),
             mhz_reported: field("cpu MHz").and_then(|mhz| mhz.parse().ok()),
             tsc_mhz: Some(rounded(tsc_hertz() / 1e6, 1)),
             features: FEATURES.into_iter().filter(has).map(str::to_owned).collect(),

@@ -6,12 +6,29 @@ use crypto::{Backend, BadKey, Integrity, Open, OpenKey, Seal, SealKey, Suite};
 use rivals::{Algorithm, Cipher, Hash, Keys, Packet, Rival, Tier, tsc};
 
 /// What one pass over all packets took, and on how many it succeeded.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Pass {
-    /// TSC cycles, without the making of descriptors.
-    pub cycles: u64,
+    /// TSC cycles of its parts, which have the same number of packets; without the making of descriptors.
+    pub laps: Vec<u64>,
     /// Packets sealed, or found genuine.
     pub good: usize,
+}
+
+/// Parts of a pass that are timed.
+const LAPS: usize = 8;
+
+/// Calls `work` for each batch.
+fn timed<T>(jobs: &mut [T], mut work: impl FnMut(&mut [T])) -> Vec<u64> {
+    let lap = (jobs.len() / LAPS).next_multiple_of(BATCH).max(BATCH);
+    let mut laps = Vec::with_capacity(jobs.len() / lap + 1);
+    let mut before = tsc::now();
+    for jobs in jobs.chunks_mut(lap) {
+        jobs.chunks_mut(BATCH).for_each(&mut work);
+        let now = tsc::now();
+        laps.push(now - before);
+        before = now;
+    }
+    laps
 }
 
 /// One contender, with contexts of its own for every SA and direction.
@@ -111,34 +128,31 @@ fn seal_ours(keys: &[SealKey], frames: &mut Frames) -> Pass {
     let mut jobs: Vec<Seal<'_>> = jobs
         .map(|(index, (packet, key))| Seal { key, sequence: sequence(index), packet })
         .collect();
-    let start = tsc::now();
-    let refused: usize = jobs.chunks_mut(BATCH).map(crypto::seal).sum();
-    let cycles = tsc::now() - start;
-    Pass { cycles, good: jobs.len() - refused }
+    let mut good = jobs.len();
+    let laps = timed(&mut jobs, |batch| good -= crypto::seal(batch));
+    Pass { laps, good }
 }
 
 fn open_ours(keys: &[OpenKey], frames: &mut Frames) -> Pass {
     let jobs = frames.packets().zip(keys.iter().cycle()).enumerate();
     let mut jobs: Vec<Open<'_>> =
         jobs.map(|(index, (packet, key))| Open::new(key, sequence(index), packet)).collect();
-    let start = tsc::now();
-    jobs.chunks_mut(BATCH).for_each(crypto::open);
-    let cycles = tsc::now() - start;
-    Pass { cycles, good: jobs.iter().filter(|job| job.verdict.is_ok()).count() }
+    let laps = timed(&mut jobs, crypto::open);
+    Pass { laps, good: jobs.iter().filter(|job| job.verdict.is_ok()).count() }
 }
 
 fn run_rival(
     algorithm: &Algorithm,
     salts: &[[u8; 4]],
     frames: &mut Frames,
-    work: impl FnMut(&mut [Packet<'_>]) -> usize,
+    mut work: impl FnMut(&mut [Packet<'_>]) -> usize,
 ) -> Pass {
     let jobs = frames.packets().zip(salts.iter().zip(0..).cycle());
     let mut jobs: Vec<Packet<'_>> =
         jobs.filter_map(|(packet, (salt, sa))| Packet::new(algorithm, sa, *salt, packet)).collect();
-    let start = tsc::now();
-    let good = jobs.chunks_mut(BATCH).map(work).sum();
-    Pass { cycles: tsc::now() - start, good }
+    let mut good = 0;
+    let laps = timed(&mut jobs, |batch| good += work(batch));
+    Pass { laps, good }
 }
 
 impl Material {

@@ -14,7 +14,8 @@ const MEASURED: &str = "TSC cycles per packet of one call for each 32 packets, i
     `size` is payload with trailer, rounded up to the cipher's block. Ours check the header, group by suite, and make \
     the IV; rivals find the IV in the packet and the nonce ready made. Every contender has contexts of its own for each \
     SA and direction. In a round each contender seals and opens everything once untimed, then timed; rounds begin with \
-    another contender. Frames lie 2048 octets apart with the payload at octet 306 (256 frames 16,384 apart for sizes \
+    another contender. A pass is timed in eight parts; one that took more than twice the median was interrupted and counts \
+    as the median. Frames lie 2048 octets apart with the payload at octet 306 (256 frames 16,384 apart for sizes \
     above 1678). Before, everybody was verified against `portable`.";
 
 /// A result file of `perf bench crypto`.
@@ -34,7 +35,7 @@ pub struct Results {
 }
 
 /// How it was run.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Parameters {
     /// Rounds that counted.
     pub rounds: usize,
@@ -42,6 +43,8 @@ pub struct Parameters {
     pub batch: usize,
     /// The core that it ran on.
     pub core: usize,
+    /// Codes of libipsec-mb that ran.
+    pub rival_tiers: Vec<String>,
 }
 
 /// A library among the rivals.
@@ -97,7 +100,12 @@ impl Results {
         let mut targets = targets::judge(cases);
         targets.iter_mut().for_each(|row| row.ratio = rounded(row.ratio, 3));
         Self {
-            parameters: Parameters { rounds: plan.rounds, batch: BATCH, core },
+            parameters: Parameters {
+                rounds: plan.rounds,
+                batch: BATCH,
+                core,
+                rival_tiers: plan.tiers.iter().map(ToString::to_string).collect(),
+            },
             libraries: rivals::libraries().into_iter().map(library).collect(),
             targets,
             cases: lines.collect(),

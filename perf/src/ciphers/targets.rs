@@ -13,6 +13,15 @@ enum Against {
     BestCrate,
 }
 
+impl Against {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::One(name) => name,
+            Self::BestCrate => "the best crate",
+        }
+    }
+}
+
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
 struct Target {
@@ -22,7 +31,8 @@ struct Target {
     floors: [f64; 4],
 }
 
-const SIZES: [Size; 4] = [Size::Fixed(64), Size::Fixed(512), Size::Fixed(1420), Size::Imix];
+/// Sizes that targets are about.
+pub const SIZES: [Size; 4] = [Size::Fixed(64), Size::Fixed(512), Size::Fixed(1420), Size::Imix];
 
 const GCM_128: &str = "ENCR_AES_GCM_16_128";
 const GCM_256: &str = "ENCR_AES_GCM_16_256";
@@ -71,11 +81,6 @@ const TARGETS: [Target; 7] = [
 /// Suites that targets are about, in the order of the table.
 pub const SUITES: [&str; 6] = [GCM_128, GCM_256, CBC_SHA1, CBC_SHA256, CBC_SHA512, CHACHA];
 
-/// Sizes that targets are about.
-pub const fn sizes() -> [Size; 4] {
-    SIZES
-}
-
 /// A target beside what came out.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Judged {
@@ -87,7 +92,9 @@ pub struct Judged {
     pub size: String,
     /// The backend of ours.
     pub backend: String,
-    /// The rival.
+    /// Whom the target is about.
+    pub against: String,
+    /// The rival that was measured: of several crates the fastest.
     pub rival: String,
     /// Median over the rounds of the rival's time by ours.
     pub ratio: f64,
@@ -132,6 +139,7 @@ fn one(against: Against, target: f64, case: &Case) -> Option<Judged> {
         direction: case.direction.name().into(),
         size: case.size.to_string(),
         backend: ours.name.clone(),
+        against: against.words().into(),
         rival,
         ratio,
         target,

@@ -25,11 +25,12 @@ pub struct Crypto {
     /// Suites by their names in a configuration, or "all"; by default those that rivals have too
     #[arg(long, value_delimiter = ',')]
     suite: Vec<String>,
-    /// Frames and SAs
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "hot,1024x1,1024x1024")]
+    /// Frames and SAs; by default all
+    #[arg(long, value_enum, value_delimiter = ',')]
     scenario: Vec<Scenario>,
-    /// Octets of payload and trailer, rounded up to the cipher's block, or IMIX (64, 576 and 1420 octets, 7:4:1)
-    #[arg(long, value_delimiter = ',', default_value = "64,128,256,512,1024,1420,9000,IMIX")]
+    /// Octets of payload and trailer, rounded up to the cipher's block, or IMIX (64, 576 and 1420 octets, 7:4:1); by
+    /// default 64, 128, 256, 512, 1024, 1420, 9000 and IMIX
+    #[arg(long, value_delimiter = ',')]
     sizes: Vec<Size>,
     /// Our backends beside portable; by default all that this CPU runs
     #[arg(long, value_delimiter = ',', value_parser = backend)]
@@ -51,6 +52,22 @@ pub struct Crypto {
     common: Common,
 }
 
+const SIZES: [Size; 8] = [
+    Size::Fixed(64),
+    Size::Fixed(128),
+    Size::Fixed(256),
+    Size::Fixed(512),
+    Size::Fixed(1024),
+    Size::Fixed(1420),
+    Size::Fixed(9000),
+    Size::Imix,
+];
+
+/// What was asked for, or else this.
+fn given<T: Clone>(asked: &[T], default: &[T]) -> Vec<T> {
+    if asked.is_empty() { default.to_vec() } else { asked.to_vec() }
+}
+
 fn backend(name: &str) -> Result<&'static Backend, String> {
     let here = || Backend::available().iter().map(|tier| tier.name).collect::<Vec<_>>().join(", ");
     Backend::named(name).ok_or_else(|| format!("this CPU runs {}", here()))
@@ -58,30 +75,31 @@ fn backend(name: &str) -> Result<&'static Backend, String> {
 
 impl Crypto {
     fn plan(&self) -> Result<Plan, String> {
-        let plan = Plan {
+        Ok(Plan {
             suites: self.suites()?,
-            scenarios: self.scenario.clone(),
-            sizes: self.sizes.clone(),
+            scenarios: given(&self.scenario, self.scenarios()),
+            sizes: given(&self.sizes, self.sizes()),
             backends: self.backends(),
             tiers: self.rival_tier.clone(),
             rivals: !self.no_rivals,
-            rounds: self.rounds,
-        };
-        let plan = match self.quick {
-            true => {
-                Plan { scenarios: vec![Scenario::ManySas], sizes: targets::sizes().into(), ..plan }
-            }
-            false => plan,
-        };
-        Ok(match self.common.smoke {
-            true => Plan {
-                scenarios: vec![Scenario::Hot, Scenario::ManySas],
-                sizes: vec![Size::Fixed(64), Size::Imix],
-                rounds: 1,
-                ..plan
-            },
-            false => plan,
+            rounds: if self.common.smoke { 1 } else { self.rounds },
         })
+    }
+
+    fn scenarios(&self) -> &[Scenario] {
+        match (self.common.smoke, self.quick) {
+            (true, _) => &[Scenario::Hot, Scenario::ManySas],
+            (false, true) => &[Scenario::ManySas],
+            (false, false) => &[Scenario::Hot, Scenario::OneSa, Scenario::ManySas],
+        }
+    }
+
+    fn sizes(&self) -> &[Size] {
+        match (self.common.smoke, self.quick) {
+            (true, _) => &[Size::Fixed(64), Size::Imix],
+            (false, true) => &targets::SIZES,
+            (false, false) => &SIZES,
+        }
     }
 
     /// A name of the default lists that this build does not run is passed over; one that was asked for is not.
