@@ -246,7 +246,7 @@ fn packets(suite: Suite) -> Vec<Packet> {
         let mut octets: Vec<u8> = (0..total).map(|n| (n * 7 + at) as u8).collect();
         let low = number as u32;
         octets.iter_mut().skip(4).zip(low.to_be_bytes()).for_each(|(to, from)| *to = from);
-        Packet { sa: [0, 1, 0, 2][at % 4], number, octets }
+        Packet { sa: if at.is_multiple_of(2) { 0 } else { 1 + at / 2 % 2 }, number, octets }
     };
     LENGTHS.into_iter().chain(LENGTHS).enumerate().map(packet).collect()
 }

@@ -18,11 +18,11 @@ pub(super) type Words = [__m256i; 2];
 #[target_feature(enable = "avx2")]
 pub(super) fn lengths([a, b, c, d]: &Messages<'_>) -> Words {
     let number = |number: u64| number.cast_signed();
-    let four = |at: usize| {
-        let [a, b, c, d] = [a, b, c, d].map(|message| number(message.lengths[at % 2]));
-        _mm256_set_epi64x(d, c, b, a)
+    let four = |[a, b, c, d]: [u64; LANES]| {
+        _mm256_set_epi64x(number(d), number(c), number(b), number(a))
     };
-    [four(0), four(1)]
+    let all = [a, b, c, d].map(|message| message.lengths);
+    [four(all.map(|[low, _]| low)), four(all.map(|[_, high]| high))]
 }
 
 /// The first halves of the one-time keys: both words of r.

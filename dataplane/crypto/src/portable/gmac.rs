@@ -34,7 +34,7 @@ impl Gmac {
     }
 
     /// Over any octets. With ESN they are not one piece of the packet, so GHASH gets them block by block.
-    fn tag<'a>(&self, iv: &[u8; IV], octets: &mut dyn Iterator<Item = &'a u8>) -> [u8; 16] {
+    fn tag(&self, iv: &[u8; IV], octets: &mut dyn Iterator<Item = &u8>) -> [u8; 16] {
         let (mut ghash, mut len) = (self.ghash.clone(), 0);
         loop {
             let mut block = Block::default();
@@ -45,7 +45,7 @@ impl Gmac {
             ghash.update(&[block]);
             len += filled as u128;
         }
-        ghash.update(&[(len * 8 << 64).to_be_bytes().into()]); // and 0 bits encrypted
+        ghash.update(&[((len * 8) << 64).to_be_bytes().into()]); // and 0 bits encrypted
         self.masked(iv, ghash.finalize())
     }
 

@@ -21,7 +21,7 @@ impl KeyedMd5 {
         let begun = Md5::new()
             .chain_update(key)
             .chain_update([0x80])
-            .chain_update(&[0; BLOCK][..zeros])
+            .chain_update(vec![0; zeros])
             .chain_update(bits.to_le_bytes());
         Self { begun, key: Zeroizing::new(key.to_vec()) }
     }

@@ -163,7 +163,7 @@ fn weak_des(keys: &[u8]) -> bool {
 /// With odd parity in the lowest bit of each octet, as DES keys are written (RFC 2405 §2.3); DES itself
 /// does not look at it.
 fn odd(key: &[u8]) -> zeroize::Zeroizing<Vec<u8>> {
-    let odd = |octet: &u8| octet & 0xfe | u8::from((octet >> 1).count_ones() % 2 == 0);
+    let odd = |octet: &u8| octet & 0xfe | u8::from((octet >> 1).count_ones().is_multiple_of(2));
     zeroize::Zeroizing::new(key.iter().map(odd).collect())
 }
 
