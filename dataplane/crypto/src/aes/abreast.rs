@@ -62,6 +62,7 @@ pub(super) trait Keys<L: Lanes>: Copy {
 /// Loaded when they are needed: for a packet of a few vectors.
 impl<L: Lanes> Keys<L> for &RoundKeys {
     #[inline(always)]
+    #[allow(clippy::indexing_slicing, reason = "a constant where it is inlined")]
     fn key(self, l: L, number: usize) -> L::V {
         l.splat_from(&self[number])
     }
@@ -98,6 +99,7 @@ impl<L: Lanes> Loaded<L> {
 
 impl<L: Lanes> Keys<L> for &Loaded<L> {
     #[inline(always)]
+    #[allow(clippy::indexing_slicing, reason = "a constant where it is inlined")]
     fn key(self, _: L, number: usize) -> L::V {
         self.0[number]
     }

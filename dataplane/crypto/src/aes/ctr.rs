@@ -10,6 +10,7 @@ const COUNTED: usize = 640;
 
 /// Counters as they stand in a block, big endian in its last four octets. Every packet starts at 1, so the
 /// few lines that are used stay in the cache, and one exclusive or makes the block: no addition, no shuffle.
+#[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
 static TABLE: Table = {
     let mut octets = [0; 16 * COUNTED + GROUP];
     let mut i = 0;
@@ -52,11 +53,7 @@ pub(super) fn blocks<L: Lanes, const Q: usize>(l: L, base: L::V, first: usize) -
 }
 
 #[inline(always)]
-fn add_counters<L: Lanes, const Q: usize>(
-    l: L,
-    base: L::V,
-    counters: &[u8; GROUP],
-) -> [L::V; Q] {
+fn add_counters<L: Lanes, const Q: usize>(l: L, base: L::V, counters: &[u8; GROUP]) -> [L::V; Q] {
     let mut blocks = [base; Q];
     unrolled!(I < Q => {
         blocks[I] = l.xor(base, l.load(counters.get(I * L::OCTETS..).unwrap_or(&[])));
@@ -89,6 +86,12 @@ impl<L: Lanes, K: Keys<L>> Stream<L, K> {
         state
     }
 
+    /// The key of the last round.
+    #[inline(always)]
+    pub fn last_key(self, l: L) -> L::V {
+        self.keys.last(l, self.rounds)
+    }
+
     /// The last round, and the text where it lies. Block 0 becomes `first`, if there is one; the key stream
     /// that it would have met is returned.
     #[inline(always)]
@@ -99,7 +102,7 @@ impl<L: Lanes, K: Keys<L>> Stream<L, K> {
         octets: &mut [u8],
         first: Option<L::V>,
     ) -> L::V {
-        let last_key = self.keys.last(l, self.rounds);
+        let last_key = self.last_key(l);
         let mut stream = l.zero();
         unrolled!(I < Q => {
             let octets = octets.get_mut(I * L::OCTETS..).unwrap_or(&mut []);

@@ -8,6 +8,7 @@ mod gmac;
 mod group;
 mod open;
 mod seal;
+mod short;
 mod stream;
 mod tail;
 mod tiers;
@@ -21,8 +22,12 @@ pub(super) use tiers::{aesni, avx512, vaes, vaes256};
 
 /// Octets of the salt in front of the explicit IV (RFC 4106 §4).
 const SALT: usize = 4;
-/// Blocks of a key: powers, salt, round keys.
-const BLOCKS: usize = POWERS + 1 + ROUND_KEYS;
+/// Octets of powers that a tail reads at once: five vectors of four lanes, or less.
+const WINDOW: usize = 320;
+/// Blocks of a key: powers, salt, round keys, and as many as complete the window that starts with H¹.
+const BLOCKS: usize = POWERS - 1 + WINDOW / 16;
+
+const _: () = assert!(BLOCKS == POWERS + 1 + ROUND_KEYS + 3);
 
 /// What GCM and GMAC need of the key. Holds key material: lives in a [`Wiped`](crate::wiped::Wiped).
 ///
@@ -31,7 +36,7 @@ const BLOCKS: usize = POWERS + 1 + ROUND_KEYS;
 /// of cache lines.
 #[repr(C, align(16))]
 pub(crate) struct GcmKey {
-    /// H¹⁷ to H, the salt with the number of rounds, the round keys.
+    /// H¹⁷ to H, the salt with the number of rounds, the round keys, nothing.
     blocks: [[u8; 16]; BLOCKS],
 }
 
@@ -48,7 +53,7 @@ impl GcmKey {
         *powers = ghash::powers(l, encrypt_zero(l, &aes));
         first.iter_mut().zip(salt).for_each(|(to, from)| *to = *from);
         first[SALT] = aes.rounds() as u8;
-        round_keys.copy_from_slice(aes.keys());
+        round_keys.iter_mut().zip(aes.keys()).for_each(|(to, from)| *to = *from);
         Some(Self { blocks })
     }
 
@@ -65,12 +70,13 @@ impl GcmKey {
         keys.first_chunk().unwrap_or(&[[0; 16]; ROUND_KEYS])
     }
 
-    /// A vector of falling powers, the first of them H to the `exponent`. Lanes behind H¹ hold anything: to
-    /// be multiplied by zero.
+    /// Falling powers from H to the `exponent` on, a vector for each of a group and its length block. Lanes
+    /// behind H¹ hold anything: to be multiplied by zero.
     #[inline(always)]
-    fn powers<L: Lanes>(&self, l: L, exponent: usize) -> L::V {
+    fn powers(&self, exponent: usize) -> &[u8; WINDOW] {
         let first = POWERS.wrapping_sub(exponent).min(POWERS - 1);
-        l.load(self.blocks.as_flattened().get(16 * first..).unwrap_or(&[]))
+        let window = self.blocks.as_flattened().get(16 * first..);
+        window.and_then(<[u8]>::first_chunk).unwrap_or(&[0; WINDOW])
     }
 
     /// H to the `exponent` in every lane.
@@ -79,21 +85,19 @@ impl GcmKey {
         l.splat_from(self.blocks.get(POWERS.wrapping_sub(exponent)).unwrap_or(&[0; 16]))
     }
 
-    /// The nonce with counter 0 (RFC 4106 §4), whitened, in every lane. `iv`: its octets in memory order.
+    /// The salt, its octets in memory order.
     #[inline(always)]
-    fn base<L: Lanes>(&self, l: L, iv: u64) -> L::V {
+    fn salt(&self) -> u32 {
         let [a, b, c, d, ..] = self.blocks[POWERS];
-        let salt = u128::from(u32::from_le_bytes([a, b, c, d]));
-        let [whitening, ..] = self.round_keys();
-        l.xor(l.splat(salt | u128::from(iv) << 32), l.splat_from(whitening))
+        u32::from_le_bytes([a, b, c, d])
     }
 
     /// What a packet whose end is `blocks` blocks, the length block included, reads of the key.
     #[inline(always)]
-    fn needed(&self, blocks: usize, rounds: usize) -> &[u8] {
+    fn needed(&self, blocks: usize) -> &[u8] {
         let first = POWERS.saturating_sub(blocks);
         let octets = self.blocks.as_flattened();
-        octets.get(16 * first..16 * (POWERS + 2 + rounds)).unwrap_or(octets)
+        octets.get(16 * first..16 * (POWERS + 12)).unwrap_or(octets)
     }
 }
 

@@ -9,6 +9,7 @@ use super::lanes::Lanes;
 pub(super) const POWERS: usize = 17;
 
 /// Products that wait for their reduction, in every lane.
+#[derive(Clone, Copy)]
 pub(super) struct Sums<L: Lanes> {
     low: L::V,
     middle: L::V,

@@ -94,7 +94,9 @@ macro_rules! pin {
         #[inline]
         fn $name(v: &mut $vector) {
             // SAFETY: no instruction; the vector comes out as it went in.
-            unsafe { asm!("/* {0} */", inout($class) *v, options(nomem, nostack, preserves_flags)) }
+            unsafe {
+                asm!("/* {0} */", inout($class) * v, options(nomem, nostack, preserves_flags))
+            }
         }
     };
 }
@@ -612,6 +614,7 @@ fn copy_tail(from: &[u8], to: &mut [u8]) {
 fn first_octets<const N: usize>(octets: usize) -> [u8; N] {
     /// Octets of the widest vector that is masked so.
     const WIDEST: usize = 32;
+    #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
     static MASK: [u8; 2 * WIDEST] = {
         let mut mask = [0; 2 * WIDEST];
         let (ones, _) = mask.split_at_mut(WIDEST);

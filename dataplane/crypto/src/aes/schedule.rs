@@ -72,6 +72,10 @@ impl DecryptKey {
 
 /// KEYEXPANSION (FIPS 197 §5.2), word by word. Branches depend on the key's length alone.
 #[target_feature(enable = "aes")]
+#[allow(
+    clippy::indexing_slicing,
+    reason = "bounds follow from the key's length, which was checked"
+)]
 fn expand(key: &[u8]) -> EncryptKey {
     let of_key = key.len() / 4;
     let rounds = of_key + 6;
@@ -139,6 +143,6 @@ fn inverse_mix(key: [u8; 16]) -> [u8; 16] {
 /// Octets `at..at + 8`.
 fn half(key: [u8; 16], at: usize) -> i64 {
     let mut octets = [0; 8];
-    octets.iter_mut().zip(&key[at..]).for_each(|(to, from)| *to = *from);
+    octets.iter_mut().zip(key.iter().skip(at)).for_each(|(to, from)| *to = *from);
     i64::from_le_bytes(octets)
 }

@@ -1,12 +1,12 @@
 //! The tiers, each a table of kernels. A backend holds one only where the CPU has the tier's instructions.
-use super::{CtrJob, EncryptKey, Kernels, cbc, ccm, gcm};
+use super::{Kernels, cbc, ccm, gcm};
 
 /// AES-NI and PCLMULQDQ with AVX2.
 pub(crate) static AESNI: Kernels = Kernels {
-    gcm: gcm::AESNI,
-    gmac: None,
+    gcm: gcm::aesni::GCM,
+    gmac: Some(gcm::aesni::GMAC),
     ccm: ccm::FAMILY,
-    ctr: |jobs| ctr(jobs, cbc::narrow::blocks),
+    ctr: gcm::aesni::ctr,
     cbc_encrypt: cbc::narrow::encrypt,
     cbc_decrypt: cbc::narrow::decrypt,
     mac: cbc::narrow::mac,
@@ -16,10 +16,10 @@ pub(crate) static AESNI: Kernels = Kernels {
 
 /// VAES and VPCLMULQDQ, 256 bits wide.
 pub(crate) static VAES256: Kernels = Kernels {
-    gcm: gcm::VAES256,
-    gmac: None,
+    gcm: gcm::vaes256::GCM,
+    gmac: Some(gcm::vaes256::GMAC),
     ccm: ccm::FAMILY,
-    ctr: |jobs| ctr(jobs, cbc::vaes256::blocks),
+    ctr: gcm::vaes256::ctr,
     cbc_encrypt: cbc::vaes256::encrypt,
     cbc_decrypt: cbc::vaes256::decrypt,
     mac: cbc::vaes256::mac,
@@ -29,10 +29,10 @@ pub(crate) static VAES256: Kernels = Kernels {
 
 /// AES-NI and PCLMULQDQ with AVX-512's registers and masks.
 pub(crate) static AVX512: Kernels = Kernels {
-    gcm: gcm::AVX512,
-    gmac: None,
+    gcm: gcm::avx512::GCM,
+    gmac: Some(gcm::avx512::GMAC),
     ccm: ccm::FAMILY,
-    ctr: |jobs| ctr(jobs, cbc::narrow::blocks),
+    ctr: gcm::avx512::ctr,
     cbc_encrypt: cbc::narrow::encrypt,
     cbc_decrypt: cbc::narrow::decrypt,
     mac: cbc::narrow::mac,
@@ -42,26 +42,13 @@ pub(crate) static AVX512: Kernels = Kernels {
 
 /// VAES and VPCLMULQDQ, 512 bits wide.
 pub(crate) static VAES: Kernels = Kernels {
-    gcm: gcm::VAES,
-    gmac: None,
+    gcm: gcm::vaes::GCM,
+    gmac: Some(gcm::vaes::GMAC),
     ccm: ccm::FAMILY,
-    ctr: |jobs| ctr(jobs, cbc::vaes512::blocks),
+    ctr: gcm::vaes::ctr,
     cbc_encrypt: cbc::vaes512::encrypt,
     cbc_decrypt: cbc::vaes512::decrypt,
     mac: cbc::vaes512::mac,
     chains: cbc::vaes512::chains,
     blocks: cbc::vaes512::blocks,
 };
-
-/// Counter blocks encrypted by themselves.
-fn ctr(jobs: &mut [CtrJob<'_>], blocks: fn(&EncryptKey, &mut [[u8; 16]])) {
-    for CtrJob { key, counter_block, body } in jobs {
-        let first = u128::from_be_bytes(*counter_block);
-        for (i, text) in (0..).step_by(8).zip(body.chunks_mut(128)) {
-            let mut stream =
-                core::array::from_fn::<_, 8, _>(|k| (first + i + k as u128).to_be_bytes());
-            blocks(key, &mut stream);
-            text.iter_mut().zip(stream.as_flattened()).for_each(|(text, stream)| *text ^= stream);
-        }
-    }
-}

@@ -16,8 +16,8 @@ const AT_ONCE: usize = 64;
 const CLASSES: usize = 11;
 /// The class of packets longer than a group.
 const LONG: usize = CLASSES - 1;
-/// Packets between the one that is worked on and the one that is prefetched.
-const AHEAD: usize = 4;
+/// Packets that are prefetched before the first is worked on.
+const AT_FIRST: usize = 4;
 /// Octets of a packet that are prefetched; the CPU finds the rest by itself.
 const PREFETCHED: usize = 512;
 /// Octets of a cache line.
@@ -33,8 +33,8 @@ pub(super) trait Kernel: Copy {
     /// Vectors in a group.
     const VECTORS: usize;
 
-    /// `P` packets of up to one group, `Q` vectors each.
-    fn short<'a, const P: usize, const Q: usize>(self, jobs: &mut [JobOf<'a, Self>; P]);
+    /// Packets of up to one group, `Q` vectors each, `P` abreast.
+    fn short<'a, const P: usize, const Q: usize>(self, jobs: &mut [JobOf<'a, Self>]);
 
     /// A packet of more than one group.
     fn long<'a>(self, job: &mut JobOf<'a, Self>);
@@ -76,51 +76,35 @@ where
 }
 
 fn in_turn<K: Kernel>(kernel: K, jobs: &mut [JobOf<'_, K>]) {
-    let rounds = jobs.first().map_or(0, |job| job.key.rounds());
-    jobs.iter().take(AHEAD).for_each(|job| prefetch(job, rounds));
-    let mut at = 0;
-    while let Some(job) = jobs.get(at) {
-        let class_of = |job: &JobOf<'_, K>| class::<K>(job.octets.len());
-        let class = class_of(job);
-        let most = jobs.len().min(at + abreast::<K>(class));
-        let same = jobs.get(most - 1).is_some_and(|job| class_of(job) == class);
-        let next = if same { most } else { at + 1 };
-        jobs.iter().skip(at + AHEAD).take(next - at).for_each(|job| prefetch(job, rounds));
-        if let Some(jobs) = jobs.get_mut(at..next) {
-            together(kernel, class, jobs);
+    jobs.iter().take(AT_FIRST).for_each(prefetch);
+    let class_of = |job: &JobOf<'_, K>| class::<K>(job.octets.len());
+    for jobs in jobs.chunk_by_mut(|a, b| class_of(a) == class_of(b)) {
+        match jobs.first().map(class_of) {
+            Some(LONG) => each_long(kernel, jobs),
+            Some(vectors) => short(kernel, vectors, jobs),
+            None => {}
         }
-        at = next;
     }
 }
 
-/// Packets of so many vectors that are worked on abreast: about a group's worth of AES chains.
-#[inline(always)]
-const fn abreast<K: Kernel>(vectors: usize) -> usize {
-    match (K::Lanes::LANES, vectors) {
-        (4, 1) => 4,
-        (4, 2) => 2,
-        _ => 1,
-    }
-}
-
-/// `jobs`: all of one class.
-#[inline(always)]
-fn together<K: Kernel>(kernel: K, class: usize, jobs: &mut [JobOf<'_, K>]) {
-    for_vectors!(class, K::VECTORS + 1, Q => {
-        if abreast::<K>(Q) == 4 && let Ok(jobs) = jobs.try_into() {
-            return kernel.short::<4, Q>(jobs);
-        }
-        if abreast::<K>(Q) == 2 && let Ok(jobs) = jobs.try_into() {
-            return kernel.short::<2, Q>(jobs);
-        }
-        for job in jobs {
-            kernel.short::<1, Q>(core::array::from_mut(job));
-        }
-        return;
-    });
-    for job in jobs {
+fn each_long<K: Kernel>(kernel: K, jobs: &mut [JobOf<'_, K>]) {
+    let mut rest = jobs;
+    while let Some((job, behind)) = rest.split_first_mut() {
+        behind.get(1).into_iter().for_each(prefetch);
         kernel.long(job);
+        rest = behind;
     }
+}
+
+/// As many abreast as make about a group's worth of AES chains.
+fn short<K: Kernel>(kernel: K, vectors: usize, jobs: &mut [JobOf<'_, K>]) {
+    for_vectors!(vectors, K::VECTORS + 1, Q => {
+        match Q {
+            1 | 2 if K::Lanes::LANES == 4 => kernel.short::<4, Q>(jobs),
+            3 | 4 if K::Lanes::LANES == 4 => kernel.short::<2, Q>(jobs),
+            _ => kernel.short::<1, Q>(jobs),
+        }
+    });
 }
 
 /// The number of vectors, if they are no more than a group and its length block.
@@ -130,26 +114,29 @@ fn class<K: Kernel>(octets: usize) -> usize {
     if octets > of_group { LONG } else { tail::vectors::<K::Lanes>(octets) }
 }
 
-/// Brings `group` into the order of classes, in one pass without comparisons. What is in order already,
-/// because all packets are of one class, stays untouched.
+/// Brings `group` into the order of classes, in one pass without comparisons, unless all its packets are of
+/// one class.
 #[inline(always)]
 fn sort<T>(group: &mut [T], class: impl Fn(&T) -> usize) {
-    let mut ends = [0_u8; CLASSES];
-    for item in group.iter() {
-        ends[class(item) % CLASSES] += 1;
-    }
-    if ends.iter().filter(|count| **count != 0).count() > 1 {
-        permute(group, class, ends);
+    let first = group.first().map_or(0, &class);
+    if group.iter().any(|item| class(item) != first) {
+        permute(group, class);
     }
 }
 
-/// `counts`: members of each class, at most [`AT_ONCE`] in all.
+/// `group`: at most [`AT_ONCE`].
 #[inline(always)]
-fn permute<T>(group: &mut [T], class: impl Fn(&T) -> usize, counts: [u8; CLASSES]) {
-    let (mut next, mut ends) = ([0_u8; CLASSES], counts);
-    for i in 1..CLASSES {
-        next[i] = ends[i - 1];
-        ends[i] += ends[i - 1];
+#[allow(clippy::indexing_slicing, reason = "every class is below `CLASSES`")]
+fn permute<T>(group: &mut [T], class: impl Fn(&T) -> usize) {
+    let (mut next, mut ends) = ([0_u8; CLASSES], [0_u8; CLASSES]);
+    for item in group.iter() {
+        ends[class(item) % CLASSES] += 1;
+    }
+    let mut before = 0;
+    for (next, end) in next.iter_mut().zip(&mut ends) {
+        *next = before;
+        *end += before;
+        before = *end;
     }
     for i in 0..CLASSES {
         while next[i] < ends[i] {
@@ -165,18 +152,20 @@ fn permute<T>(group: &mut [T], class: impl Fn(&T) -> usize, counts: [u8; CLASSES
 }
 
 /// Asks for the cache lines that `job` is going to need: those powers and round keys that its length and
-/// `rounds` call for, and its packet.
+/// that of its key call for, and its packet.
 #[inline(always)]
-fn prefetch<Outcome>(job: &Job<'_, Outcome>, rounds: usize) {
-    let key = job.key.needed(job.octets.len().div_ceil(BLOCK) + 1, rounds);
-    key.chunks(LINE).for_each(prefetch_line);
-    let packet = job.octets.get(..PREFETCHED).unwrap_or(job.octets);
-    packet.chunks(LINE).for_each(prefetch_line);
-    prefetch_line(job.icv);
+pub(super) fn prefetch<Outcome>(job: &Job<'_, Outcome>) {
+    prefetch_lines(job.key.needed(job.octets.len().div_ceil(BLOCK) + 1));
+    prefetch_lines(job.octets.get(..PREFETCHED).unwrap_or(job.octets));
+    prefetch_lines(job.icv);
 }
 
 #[inline(always)]
-fn prefetch_line(octets: &[u8]) {
-    // SAFETY: a hint; it reads nothing that the program could see, and no address is wrong for it.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(octets.as_ptr().cast()) }
+fn prefetch_lines(octets: &[u8]) {
+    let into_line = octets.as_ptr().addr() % LINE;
+    let first = octets.as_ptr().wrapping_sub(into_line);
+    for line in (0..octets.len() + into_line).step_by(LINE) {
+        // SAFETY: a hint; it reads nothing that the program could see, and no address is wrong for it.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(first.wrapping_add(line).cast()) }
+    }
 }

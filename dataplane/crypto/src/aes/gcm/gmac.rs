@@ -3,7 +3,8 @@
 use super::super::abreast::{Keys, for_vectors};
 use super::super::ghash;
 use super::super::lanes::Lanes;
-use super::group::{self, Hashing};
+use super::group::Hashing;
+use super::short;
 use super::stream::{Job, icv_is, tag, write_icv};
 use super::tail::{self, Tail};
 use crate::batch::{BadIcv, Open, Seal};
@@ -40,17 +41,17 @@ pub(super) fn open<L: Lanes, const N: usize>(l: L, group: &mut [&mut Open<'_>]) 
 /// Over SPI ‖ sequence number ‖ IV ‖ payload (RFC 4543 §3.3).
 #[inline(always)]
 fn icv<L: Lanes, const N: usize, Outcome>(l: L, job: &mut Job<'_, Outcome>) -> u128 {
-    let [[state]] = group::of_each::<L, _, 1, 1>(l, core::array::from_ref(job));
+    let [[state]] = short::encrypted::<L, _, 1, 1>(l, core::array::from_ref(job), &mut ());
     let encrypted_counter = l.last_round(state, job.key.round_keys().last(l, job.key.rounds()));
-    let hash = match job.associated {
-        (_, HEADER) => hash_from::<L, N, _>(l, job, 0, l.zero()),
-        // with ESN the number's high half is not in the packet: its first block is made, the rest lie askew
-        (associated, _) => {
-            let block = associated | u128::from(job.iv) << (8 * IN_FIRST);
-            let block = l.at_lane(block.swap_bytes(), 0);
-            let hash = ghash::product(l, block, job.key.powers(l, 1));
-            hash_from::<L, N, _>(l, job, IN_FIRST, hash)
-        }
+    let hash = if job.associated == HEADER {
+        hash_from::<L, N, _>(l, job, 0, l.zero())
+    } else {
+        // the number's high half is not in the packet: its first block is made, and the rest lie askew
+        let iv = job.first >> 64;
+        let associated = job.first ^ job.instead.swap_bytes();
+        let block = l.at_lane((associated | iv << (8 * IN_FIRST)).swap_bytes(), 0);
+        let hash = ghash::product(l, block, l.load(job.key.powers(1)));
+        hash_from::<L, N, _>(l, job, IN_FIRST, hash)
     };
     tag(l, hash, encrypted_counter)
 }
@@ -63,8 +64,7 @@ fn hash_from<L: Lanes, const N: usize, Outcome>(
     from: usize,
     mut hash: L::V,
 ) -> L::V {
-    let (_, associated_len) = job.associated;
-    let lengths = ghash::lengths(job.octets.len() + associated_len - HEADER, 0);
+    let lengths = ghash::lengths(job.octets.len() + job.associated - HEADER, 0);
     let octets = job.octets.get_mut(from..).unwrap_or_default();
     let whole = octets.len().saturating_sub(1) / (N * L::OCTETS) * (N * L::OCTETS);
     let (groups, rest) = octets.split_at_mut(whole);
@@ -72,10 +72,9 @@ fn hash_from<L: Lanes, const N: usize, Outcome>(
         hash = Hashing::<L, N>::last(l, job.key, octets, hash).alone(l);
     }
     let vectors = tail::vectors::<L>(rest.len());
-    let mut tail = Tail::behind(l, job.key, lengths, rest, &mut []);
-    tail.hash_in_front(hash);
+    let tail = Tail { key: job.key, len: rest.len(), hash, lengths };
     for_vectors!(vectors, N + 1, Q => {
-        hash = tail.hash::<Q>(l);
+        hash = tail.of::<Q>(l, rest);
     });
     hash
 }

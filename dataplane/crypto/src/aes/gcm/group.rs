@@ -1,26 +1,8 @@
 //! Whole groups of vectors: the long middle of a long packet.
-use super::super::abreast::{self, Beside, unrolled};
-use super::super::ctr;
+use super::super::abreast::{Beside, unrolled};
 use super::super::ghash::Sums;
 use super::super::lanes::Lanes;
 use super::GcmKey;
-use super::stream::Job;
-
-/// Counter blocks of `P` packets abreast from their beginning, encrypted up to the last round.
-#[inline(always)]
-pub(super) fn of_each<L: Lanes, Outcome, const P: usize, const Q: usize>(
-    l: L,
-    jobs: &[Job<'_, Outcome>; P],
-) -> [[L::V; Q]; P] {
-    let mut states = [[l.zero(); Q]; P];
-    let mut keys = [jobs[0].key.round_keys(); P];
-    unrolled!(I < P => {
-        states[I] = ctr::blocks(l, jobs[I].base(l), 1);
-        keys[I] = jobs[I].key.round_keys();
-    });
-    abreast::rounds(l, keys, jobs[0].key.rounds(), &mut states, &mut ());
-    states
-}
 
 /// A whole group of ciphertext to hash.
 pub(super) struct Hashing<'a, L: Lanes, const N: usize> {
@@ -69,7 +51,8 @@ impl<'a, L: Lanes, const N: usize> Hashing<'a, L, N> {
             blocks = l.xor(blocks, self.hash);
         }
         let exponent = (N - q) * L::LANES;
-        let power = if self.last { self.key.powers(l, exponent) } else { self.key.power(l, exponent) };
+        let power =
+            if self.last { l.load(self.key.powers(exponent)) } else { self.key.power(l, exponent) };
         self.sums.add(l, blocks, power);
     }
 }
@@ -78,7 +61,7 @@ impl<L: Lanes, const N: usize> Beside<L> for Hashing<'_, L, N> {
     #[inline(always)]
     fn step(&mut self, l: L, round: usize) {
         let every = 8 / N;
-        if round % every == 0 {
+        if round.is_multiple_of(every) {
             self.hash_vector(l, round / every);
             self.sums.fence(l);
         }

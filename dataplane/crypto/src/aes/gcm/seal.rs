@@ -1,20 +1,10 @@
-//! Sealing: a group of ciphertext is hashed beside the encryption of the next.
+//! Sealing a long packet: a group of ciphertext is hashed beside the encryption of the next.
 use super::super::abreast::{Loaded, for_vectors, unrolled};
+use super::super::ghash::Sums;
 use super::super::lanes::Lanes;
-use super::group::{self, Hashing};
-use super::stream::{Start, ToSeal, tag, write_icv};
+use super::group::Hashing;
+use super::stream::{ToSeal, tag, write_icv};
 use super::tail::{self, Tail};
-
-/// Seals `P` packets of up to one group, `Q` vectors each.
-#[inline(always)]
-pub(super) fn short<L: Lanes, const P: usize, const Q: usize>(l: L, jobs: &mut [ToSeal<'_>; P]) {
-    let states = group::of_each::<L, _, P, Q>(l, jobs);
-    unrolled!(I < P => {
-        let mut tail = Tail::whole(l, &mut jobs[I]);
-        let done = tail.seal::<Q>(l, states[I]);
-        write_icv(tail.icv, tag(l, done.hash, done.encrypted_counter));
-    });
-}
 
 /// Seals a packet of more than one group of `N` vectors, under a key of `rounds` rounds.
 #[inline(always)]
@@ -22,7 +12,8 @@ pub(super) fn long<L: Lanes, const N: usize>(l: L, job: &mut ToSeal<'_>, rounds:
     let key = job.key;
     let loaded = Loaded::new(l, key.round_keys(), rounds);
     let stream = job.stream(l, &loaded, rounds);
-    let Start { first, mut hash, lengths } = Start::of(l, job);
+    let (first, lengths) = (l.at_lane(job.first, 0), job.lengths());
+    let mut hash = l.at_lane(job.instead, 0);
     let of_group = N * L::OCTETS;
     let Some((mut done, mut rest)) = job.octets.split_at_mut_checked(of_group) else { return };
     let state = stream.encrypted::<N>(l, 1, &mut ());
@@ -38,11 +29,30 @@ pub(super) fn long<L: Lanes, const N: usize>(l: L, job: &mut ToSeal<'_>, rounds:
     }
     let vectors = tail::vectors::<L>(rest.len());
     let mut waiting = Hashing::<L, N>::last(l, key, done, hash);
-    let mut tail = Tail::behind(l, key, lengths, rest, job.icv);
     for_vectors!(vectors, N + 1, Q => {
         let state = stream.encrypted::<Q>(l, counter, &mut waiting);
-        tail.hash_in_front(waiting.finish(l));
-        hash = tail.seal(l, state).hash;
+        let tail = Tail { key, len: rest.len(), hash: waiting.finish(l), lengths };
+        hash = last::<L, Q>(l, &tail, stream.last_key(l), state, rest);
     });
-    write_icv(tail.icv, tag(l, hash, encrypted_counter));
+    write_icv(job.icv, tag(l, hash, encrypted_counter));
+}
+
+/// The last round and the hash of a tail.
+#[inline(always)]
+fn last<L: Lanes, const Q: usize>(
+    l: L,
+    tail: &Tail<'_, L>,
+    last_key: L::V,
+    state: [L::V; Q],
+    octets: &mut [u8],
+) -> L::V {
+    let mut sums = Sums::new(l);
+    unrolled!(I < Q => {
+        let text = tail::read::<L, Q>(l, octets, I);
+        let sealed = l.last_round(state[I], l.xor(last_key, text));
+        tail::write::<L, Q>(l, octets, I, sealed);
+        tail.add::<Q>(l, &mut sums, I, tail::cut::<L, Q>(l, octets, I, sealed));
+    });
+    tail.add_lengths(l, &mut sums);
+    sums.reduce(l)
 }

@@ -1,26 +1,31 @@
 //! A packet as the stream that AES and GHASH run over: all but its ICV, in blocks from the ESP header on.
 use zeroize::Zeroize;
 
-use super::super::ghash;
-use super::super::abreast::Loaded;
+use super::super::abreast::{Keys, Loaded};
 use super::super::ctr::Stream;
+use super::super::ghash;
 use super::super::lanes::Lanes;
 use super::GcmKey;
 use crate::batch::{BadIcv, Open, Seal};
-use crate::layout;
+use crate::layout::{self, HEADER};
 use crate::schedule::{OpenSchedule, SealSchedule};
 
 /// Octets of a block.
 pub(super) const BLOCK: usize = 16;
 
-/// A packet to work on, and where its outcome goes.
+/// A packet to work on, and where its outcome goes. Blocks are numbers whose octets in memory are those of
+/// the block.
 pub(super) struct Job<'a, Outcome> {
     pub key: &'a GcmKey,
-    /// Header and explicit IV, their octets in memory order.
-    header: u64,
-    pub iv: u64,
-    /// The first block of associated data, and its octets.
-    pub associated: (u128, usize),
+    /// Salt and explicit IV, and counter 0 (RFC 4106 §4).
+    nonce: u128,
+    /// Block 0: header and explicit IV as they have to stand in the packet.
+    pub first: u128,
+    /// What to add to block 0 before it is hashed, so that the associated data is hashed in its place;
+    /// octets reversed.
+    pub instead: u128,
+    /// Octets of associated data.
+    pub associated: usize,
     /// Header ‖ IV ‖ payload with trailer: at least one block.
     pub octets: &'a mut [u8],
     pub icv: &'a mut [u8],
@@ -44,8 +49,8 @@ impl<'a> ToSeal<'a> {
         let (octets, icv) = layout::covered(item.packet, icv_len)?;
         let header = block_0(octets)? as u64;
         let iv = (item.key.iv_base() | item.sequence).to_be();
-        let associated = associated_data(header, item.sequence, item.key.esn());
-        Some(Self { key, header, iv, associated, octets, icv, outcome: () })
+        let extended = item.key.esn().then_some(item.sequence);
+        Some(Self::new(key, [header, iv], extended, octets, icv, ()))
     }
 }
 
@@ -56,17 +61,38 @@ impl<'a> ToOpen<'a> {
         let OpenSchedule::Gcm(key) = item.key.schedule() else { return None };
         let (octets, icv) = layout::covered(item.packet, icv_len)?;
         let first = block_0(octets)?;
-        let (header, iv) = (first as u64, (first >> 64) as u64);
-        let associated = associated_data(header, item.sequence, item.key.esn());
-        Some(Self { key, header, iv, associated, octets, icv, outcome: &mut item.verdict })
+        let halves = [first as u64, (first >> 64) as u64];
+        let extended = item.key.esn().then_some(item.sequence);
+        Some(Self::new(key, halves, extended, octets, icv, &mut item.verdict))
     }
 }
 
-impl<Outcome> Job<'_, Outcome> {
+impl<'a, Outcome> Job<'a, Outcome> {
+    /// `extended`: the whole number, where the SA has ESN.
+    #[inline(always)]
+    fn new(
+        key: &'a GcmKey,
+        [header, iv]: [u64; 2],
+        extended: Option<u64>,
+        octets: &'a mut [u8],
+        icv: &'a mut [u8],
+        outcome: Outcome,
+    ) -> Self {
+        let nonce = u128::from(key.salt()) | u128::from(iv) << 32;
+        let first = u128::from(header) | u128::from(iv) << 64;
+        // without ESN the header is the associated data, and differs from block 0 by the IV alone
+        let (instead, associated) = match extended {
+            None => (u128::from(iv.swap_bytes()), HEADER),
+            Some(number) => ((first ^ with_esn(header, number)).swap_bytes(), HEADER + 4),
+        };
+        Self { key, nonce, first, instead, associated, octets, icv, outcome }
+    }
+
     /// The whitened nonce in every lane.
     #[inline(always)]
     pub fn base<L: Lanes>(&self, l: L) -> L::V {
-        self.key.base(l, self.iv)
+        let whitening = self.key.round_keys().key(l, 0);
+        l.xor(l.splat_from(&self.nonce.to_le_bytes()), whitening)
     }
 
     /// The key stream; `keys` are its round keys.
@@ -80,34 +106,17 @@ impl<Outcome> Job<'_, Outcome> {
         Stream { keys, rounds, base: self.base(l) }
     }
 
+    /// The length block.
+    #[inline(always)]
+    pub fn lengths(&self) -> u128 {
+        ghash::lengths(self.associated, self.octets.len().saturating_sub(BLOCK))
+    }
+
     /// Writes the explicit IV where it belongs.
     #[inline(always)]
     pub fn write_iv(&mut self) {
         if let Some(block) = self.octets.first_chunk_mut::<BLOCK>() {
-            *block = (u128::from(self.header) | u128::from(self.iv) << 64).to_le_bytes();
-        }
-    }
-}
-
-/// What the hash of a job starts from, and what block 0 becomes.
-pub(super) struct Start<L: Lanes> {
-    /// Block 0: header and IV as they have to stand in the packet.
-    pub first: L::V,
-    /// What to add to block 0 before it is hashed, so that the associated data is hashed in its place.
-    pub hash: L::V,
-    /// The length block.
-    pub lengths: u128,
-}
-
-impl<L: Lanes> Start<L> {
-    #[inline(always)]
-    pub fn of<Outcome>(l: L, job: &Job<'_, Outcome>) -> Self {
-        let (associated, associated_len) = job.associated;
-        let first = u128::from(job.header) | u128::from(job.iv) << 64;
-        Self {
-            first: l.at_lane(first, 0),
-            hash: l.at_lane((first ^ associated).swap_bytes(), 0),
-            lengths: ghash::lengths(associated_len, job.octets.len().saturating_sub(BLOCK)),
+            *block = self.first.to_le_bytes();
         }
     }
 }
@@ -117,21 +126,18 @@ fn block_0(octets: &[u8]) -> Option<u128> {
     octets.first_chunk().copied().map(u128::from_le_bytes)
 }
 
+/// SPI ‖ sequence number, all 64 bits of it (RFC 4106 §5): 12 octets.
+#[inline(always)]
+pub(super) fn with_esn(header: u64, number: u64) -> u128 {
+    let [spi, low] = [header as u32, (header >> 32) as u32];
+    let high = ((number >> 32) as u32).to_be();
+    u128::from(spi) | u128::from(high) << 32 | u128::from(low) << 64
+}
+
 /// The tag: the hash, encrypted with E(J0) (NIST SP 800-38D §7.1, step 6).
 #[inline(always)]
 pub(super) fn tag<L: Lanes>(l: L, hash: L::V, encrypted_counter: L::V) -> u128 {
     l.block(l.xor(l.reverse(hash), encrypted_counter))
-}
-
-/// SPI ‖ sequence number, all 64 bits of it with ESN (RFC 4106 §5): one block, and its octets.
-#[inline(always)]
-fn associated_data(header: u64, sequence: u64, esn: bool) -> (u128, usize) {
-    if !esn {
-        return (u128::from(header), 8);
-    }
-    let [spi, low] = [header as u32, (header >> 32) as u32];
-    let high = ((sequence >> 32) as u32).to_be();
-    (u128::from(spi) | u128::from(high) << 32 | u128::from(low) << 64, 12)
 }
 
 /// Writes the tag's first octets, as many as the ICV has: 16, 12 or 8.

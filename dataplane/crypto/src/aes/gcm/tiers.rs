@@ -3,10 +3,10 @@
 use zeroize::Zeroize;
 
 use super::super::ctr;
-use super::super::lanes::{Lanes, Aesni, Avx512, Vaes, Vaes256};
+use super::super::lanes::{Aesni, Avx512, Lanes, Vaes, Vaes256};
 use super::batch::{self, Kernel};
 use super::stream::{ToOpen, ToSeal};
-use super::{gmac, open, seal};
+use super::{gmac, open, seal, short};
 use crate::aes::CtrJob;
 use crate::backend::Family;
 use crate::batch::{BadIcv, Open, Seal};
@@ -90,13 +90,10 @@ macro_rules! kernel {
             const VECTORS: usize = $vectors;
 
             #[inline(always)]
-            fn short<'a, const P: usize, const Q: usize>(self, jobs: &mut [$job<'a>; P]) {
+            fn short<'a, const P: usize, const Q: usize>(self, jobs: &mut [$job<'a>]) {
                 #[target_feature(enable = $features)]
-                fn compiled<const P: usize, const Q: usize>(
-                    lanes: $lanes,
-                    jobs: &mut [$job<'_>; P],
-                ) {
-                    $source::short::<$lanes, P, Q>(lanes, jobs);
+                fn compiled<const P: usize, const Q: usize>(lanes: $lanes, jobs: &mut [$job<'_>]) {
+                    short::$source::<$lanes, P, Q>(lanes, jobs);
                 }
                 // SAFETY: the CPU has these instructions, as `self.0` proves.
                 unsafe { compiled::<P, Q>(self.0, jobs) }
