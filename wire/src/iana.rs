@@ -1,11 +1,16 @@
 //! IANA registries as open number types: any value travels, the known ones have IANA's names.
 
-use core::fmt;
+use core::{fmt, str::FromStr};
 
 /// An open registry: a tuple struct over its number, one constant per assigned value, and the names for
-/// people. Adding a row is all it takes to teach a new number.
+/// people. Adding a row is all it takes to teach a new number. Where IANA's name is no Rust constant's,
+/// `as "…"` spells it.
 macro_rules! registry {
-    ($(#[$doc:meta])* $type:ident($number:ty) { $($name:ident = $value:literal, $why:literal;)* }) => {
+    (@name $name:ident) => { stringify!($name) };
+    (@name $name:ident $shown:literal) => { $shown };
+    ($(#[$doc:meta])* $type:ident($number:ty) {
+        $($name:ident $(as $shown:literal)? = $value:literal, $why:literal;)*
+    }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $type(pub $number);
@@ -15,7 +20,7 @@ macro_rules! registry {
 
             /// Every value that has a name here, with that name.
             pub const ASSIGNED: &'static [(Self, &'static str)] =
-                &[$((Self::$name, stringify!($name)),)*];
+                &[$((Self::$name, registry!(@name $name $($shown)?)),)*];
 
             /// IANA's name of this value, when it is one we know.
             pub fn name(self) -> Option<&'static str> {
@@ -37,6 +42,14 @@ macro_rules! registry {
             }
         }
 
+        impl FromStr for $type {
+            type Err = UnknownName;
+
+            fn from_str(name: &str) -> Result<Self, UnknownName> {
+                Self::by_name(name).ok_or(UnknownName)
+            }
+        }
+
         impl From<$number> for $type {
             fn from(number: $number) -> Self {
                 Self(number)
@@ -50,6 +63,20 @@ macro_rules! registry {
         }
     };
 }
+
+/// A name that the registry does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownName;
+
+impl fmt::Display for UnknownName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a name of this registry")
+    }
+}
+
+impl core::error::Error for UnknownName {}
+
+pub mod ike;
 
 registry! {
     /// EtherTypes (IEEE 802 numbers). Values below 0x600 are 802.3 lengths.
