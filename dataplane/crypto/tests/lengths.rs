@@ -8,6 +8,8 @@
 
 mod common;
 
+use std::sync::LazyLock;
+
 use common::{Pair, body, noise, open_one, pair, payload, seal_one, unsealed};
 use crypto::{BadIcv, Open, Seal, Suite};
 use proptest::prelude::*;
@@ -68,9 +70,12 @@ fn all_pairs() -> Vec<Pair> {
     Suite::all().map(with(false)).chain(Suite::all().map(with(true))).collect()
 }
 
+/// Built once: the key schedules of old ciphers take longer than many packets.
+static PAIRS: LazyLock<Vec<Pair>> = LazyLock::new(all_pairs);
+
 #[test]
 fn every_length_comes_back_in_every_suite_with_the_suites_mixed() {
-    let pairs = all_pairs();
+    let pairs = &*PAIRS;
     let (suites, lengths) = (Suite::all().count(), (0..=2100).chain([9000]));
     let mut waiting = Vec::new();
     let mut shapes = SHAPES.into_iter().cycle();
@@ -80,15 +85,15 @@ fn every_length_comes_back_in_every_suite_with_the_suites_mixed() {
         for suite in 0..suites {
             number += 1;
             let esn = len % 2 * suites; // odd lengths with ESN, even ones without
-            waiting.push(packet(&pairs, suite + esn, number, len));
+            waiting.push(packet(pairs, suite + esn, number, len));
             if waiting.len() == shape {
-                there_and_back(&pairs, &mut waiting);
+                there_and_back(pairs, &mut waiting);
                 waiting.clear();
                 shape = shapes.next().unwrap();
             }
         }
     }
-    there_and_back(&pairs, &mut waiting);
+    there_and_back(pairs, &mut waiting);
 }
 
 #[test]
@@ -113,11 +118,11 @@ fn an_empty_batch_is_no_work() {
 
 #[test]
 fn a_batch_keeps_its_order() {
-    let pairs = all_pairs();
+    let pairs = &*PAIRS;
     let mut packets: Vec<_> =
-        (0..200).map(|n| packet(&pairs, n * 7 % pairs.len(), 1 + n as u64, n)).collect();
+        (0..200).map(|n| packet(pairs, n * 7 % pairs.len(), 1 + n as u64, n)).collect();
     let headers: Vec<_> = packets.iter().map(|p| p.octets[..8].to_vec()).collect();
-    seal_all(&pairs, &mut packets);
+    seal_all(pairs, &mut packets);
     assert!(packets.iter().zip(headers).all(|(p, header)| p.octets[..8] == header));
 }
 
@@ -130,8 +135,8 @@ proptest! {
     fn packets_of_a_batch_do_not_meet(
         wanted in prop::collection::vec((0..2 * Suite::all().count(), 0..600usize, any::<u32>(), any::<bool>()), 0..150)
     ) {
-        let pairs = all_pairs();
-        let make = |&(pair, len, n, _): &(usize, usize, u32, bool)| packet(&pairs, pair, n.into(), len);
+        let pairs = &*PAIRS;
+        let make = |&(pair, len, n, _): &(usize, usize, u32, bool)| packet(pairs, pair, n.into(), len);
         let mut packets: Vec<_> = wanted.iter().map(make).collect();
         for (p, (.., spoil)) in packets.iter_mut().zip(&wanted) {
             prop_assert_eq!(seal_one(&pairs[p.pair].seal, p.sequence, &mut p.octets), 0);
@@ -139,7 +144,7 @@ proptest! {
             p.octets[last] ^= u8::from(*spoil);
         }
         let arrived: Vec<_> = packets.iter().map(|p| p.octets.clone()).collect();
-        let verdicts = open_all(&pairs, &mut packets);
+        let verdicts = open_all(pairs, &mut packets);
         for (((p, before), verdict), (.., spoil)) in
             packets.iter().zip(arrived).zip(verdicts).zip(&wanted)
         {

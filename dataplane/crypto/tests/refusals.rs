@@ -8,17 +8,22 @@
 
 mod common;
 
-use common::{EPOCH, iv, noise, open_one, pair, payload, seal_one, unsealed};
-use crypto::{BadKey, Icv, Integrity, KeyBits, Open, OpenKey, SealKey, Suite};
+use common::{EPOCH, iv, noise, open_one, pair, pair_on, payload, seal_one, unsealed};
+use crypto::{Backend, BadKey, Icv, Integrity, KeyBits, Open, OpenKey, SealKey, Suite};
 
 const GCM: Suite = Suite::AesGcm(KeyBits::B128, Icv::I16);
 const CBC: Suite = Suite::AesCbc(KeyBits::B128, Integrity::HmacSha1_96);
 const NULL: Suite = Suite::Null(Integrity::HmacSha1_96);
 
+/// Every suite on every backend.
+fn suites_and_backends() -> impl Iterator<Item = (Suite, &'static Backend)> {
+    Suite::all().flat_map(|suite| Backend::available().iter().map(move |backend| (suite, *backend)))
+}
+
 #[test]
 fn packets_of_any_length_get_a_verdict_and_stay_as_they_were() {
-    for suite in Suite::all() {
-        let open = pair(suite, true, 3).open;
+    for (suite, backend) in suites_and_backends() {
+        let open = pair_on(backend, suite, true, 3).open;
         for len in 0..=200 {
             let arrived = noise(len as u64, len);
             let low = arrived.get(4..8).map_or(0, |o| u32::from_be_bytes(o.try_into().unwrap()));
@@ -40,8 +45,8 @@ fn an_old_verdict_does_not_outlive_the_call() {
 
 #[test]
 fn what_has_no_room_or_is_ragged_is_wiped_and_not_sealed() {
-    for suite in Suite::all() {
-        let seal = pair(suite, false, 3).seal;
+    for (suite, backend) in suites_and_backends() {
+        let seal = pair_on(backend, suite, false, 3).seal;
         for len in 0..=200 {
             let mut packet = noise(len as u64, len);
             packet.iter_mut().skip(4).take(4).for_each(|octet| *octet = 0);
@@ -90,20 +95,21 @@ fn a_header_with_another_number_is_neither_sealed_nor_opened() {
 
 #[test]
 fn another_key_or_the_other_kind_of_number_does_not_open() {
-    for suite in Suite::all() {
+    for (suite, backend) in suites_and_backends() {
+        let pair = |esn, seed| pair_on(backend, suite, esn, seed);
         let mut packet = unsealed(suite, 7, &payload(suite, 1, 60));
-        seal_one(&pair(suite, false, 3).seal, 7, &mut packet);
-        assert!(open_one(&pair(suite, false, 4).open, 7, &mut packet).is_err(), "{suite}");
-        assert!(open_one(&pair(suite, true, 3).open, 7, &mut packet).is_err(), "{suite}");
-        assert_eq!(open_one(&pair(suite, false, 3).open, 7, &mut packet), Ok(()), "{suite}");
+        seal_one(&pair(false, 3).seal, 7, &mut packet);
+        assert!(open_one(&pair(false, 4).open, 7, &mut packet).is_err(), "{suite}");
+        assert!(open_one(&pair(true, 3).open, 7, &mut packet).is_err(), "{suite}");
+        assert_eq!(open_one(&pair(false, 3).open, 7, &mut packet), Ok(()), "{suite}");
     }
 }
 
 #[test]
 fn a_packet_opens_once_in_place() {
     // opened again it is plaintext where ciphertext should be; where nothing is encrypted nobody can tell
-    for suite in Suite::all().filter(|suite| suite.encrypts()) {
-        let both = pair(suite, false, 3);
+    for (suite, backend) in suites_and_backends().filter(|(suite, _)| suite.encrypts()) {
+        let both = pair_on(backend, suite, false, 3);
         let mut packet = unsealed(suite, 7, &payload(suite, 1, 60));
         seal_one(&both.seal, 7, &mut packet);
         assert_eq!(open_one(&both.open, 7, &mut packet), Ok(()));

@@ -1,5 +1,8 @@
 //! What the tests share: keys, packets as a caller lays them out, and the vectors.
 #![allow(dead_code, reason = "each test file uses its part")]
+pub mod matrix;
+pub mod rooms;
+
 use crypto::{Backend, BadIcv, Open, OpenKey, Seal, SealKey, Suite};
 
 pub const EPOCH: u32 = 0x00a1_b2c3;
@@ -29,6 +32,16 @@ pub fn pair(suite: Suite, esn: bool, seed: u64) -> Pair {
     Pair {
         seal: SealKey::new(suite, &encryption, &integrity, esn, EPOCH).unwrap(),
         open: OpenKey::new(suite, &encryption, &integrity, esn).unwrap(),
+    }
+}
+
+/// As [`pair`], on a tier of the caller's choice: one seed makes the same keys on all of them.
+pub fn pair_on(backend: &'static Backend, suite: Suite, esn: bool, seed: u64) -> Pair {
+    let encryption = noise(seed, suite.key_len());
+    let integrity = noise(seed + 1, suite.integrity_key_len());
+    Pair {
+        seal: SealKey::on(backend, suite, &encryption, &integrity, esn, EPOCH).unwrap(),
+        open: OpenKey::on(backend, suite, &encryption, &integrity, esn).unwrap(),
     }
 }
 
@@ -90,10 +103,6 @@ pub struct Vector {
 }
 
 impl Vector {
-    pub fn open_key(&self) -> OpenKey {
-        self.open_key_on(Backend::best())
-    }
-
     pub fn open_key_on(&self, backend: &'static Backend) -> OpenKey {
         OpenKey::on(backend, self.suite, &self.key, &self.integrity_key, self.esn).unwrap()
     }
