@@ -18,12 +18,22 @@ use wire::{
     udp::Udp,
 };
 
+mod ike;
+
+pub use ike::ike;
+
 /// A function from octets to nothing: it panics when a rule is broken.
 pub type Target = fn(&[u8]);
 
 /// Every target by name; a name is also that of its corpus directory.
-pub const TARGETS: [(&str, Target); 5] =
-    [("ethernet", ethernet), ("ip", ip), ("esp", esp), ("natt", natt), ("icmp", icmp)];
+pub const TARGETS: [(&str, Target); 6] = [
+    ("ethernet", ethernet),
+    ("ip", ip),
+    ("esp", esp),
+    ("natt", natt),
+    ("icmp", icmp),
+    ("ike", ike),
+];
 
 /// A frame, and the packet in it.
 pub fn ethernet(octets: &[u8]) {

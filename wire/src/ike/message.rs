@@ -276,7 +276,8 @@ impl<'a> Sealed<'a> {
     /// # Errors
     /// [`Malformed::Truncated`].
     pub fn split(&self, iv: usize, icv: usize) -> Result<SealedParts<'a>, Malformed> {
-        let (need, have) = (iv + icv + 1, self.body.len());
+        let need = iv.saturating_add(icv).saturating_add(1);
+        let have = self.body.len();
         let short = Malformed::Truncated { need, have };
         let (iv, rest) = self.body.split_at_checked(iv).ok_or(short)?;
         let end = rest.len().checked_sub(icv).filter(|end| *end > 0).ok_or(short)?;
@@ -284,5 +285,287 @@ impl<'a> Sealed<'a> {
         let end = self.octets.len().saturating_sub(icv.len());
         let authenticated = self.octets.get(..end).ok_or(short)?;
         Ok(SealedParts { iv, ciphertext, icv, authenticated })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        iana::ike::{
+            AuthMethod, CertEncoding, EncryptionId, ExchangeType, IdType, KeyExchangeMethod, PrfId,
+            ProtocolId,
+        },
+        ike::{
+            Encrypted, EncryptedFragment, Flags, Proposal, Spi, TooLong, TrafficSelector,
+            Transform, VendorId, Writer,
+        },
+        selector::AddressRange,
+    };
+
+    const REQUEST: Flags = Flags { initiator: true, version: false, response: false };
+
+    fn header() -> Header {
+        Header::new((0x0102_0304_0506_0708, 0), ExchangeType::IKE_SA_INIT, REQUEST, 0)
+    }
+
+    fn written(payloads: &[Payload<'_>]) -> Vec<u8> {
+        let mut writer = Writer::new(header());
+        for payload in payloads {
+            writer.push(*payload);
+        }
+        writer.finish().unwrap()
+    }
+
+    fn refused(payloads: &[Payload<'_>]) -> Option<Refused> {
+        Message::parse(&written(payloads)).err()
+    }
+
+    /// An IKE_SA_INIT request laid out by hand from the figures of RFC 7296 §3.
+    #[rustfmt::skip]
+    const INIT: [u8; 124] = [
+        1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0,
+        33, 0x20, 34, 0x08, 0, 0, 0, 0, 0, 0, 0, 124,
+        34, 0, 0, 40, // SA
+            0, 0, 0, 36, 1, 1, 0, 3,
+                3, 0, 0, 12, 1, 0, 0, 20, 0x80, 14, 1, 0,
+                3, 0, 0, 8, 2, 0, 0, 6,
+                0, 0, 0, 8, 4, 0, 0, 19,
+        40, 0, 0, 12, 0, 19, 0, 0, 9, 9, 9, 9, // KE
+        41, 0, 0, 20, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, // Nonce
+        43, 0, 0, 8, 0, 0, 0x40, 0x2e, // N(IKEV2_FRAGMENTATION_SUPPORTED)
+        43, 0, 0, 10, 1, 2, 3, 4, 5, 6, // V
+        0, 0, 0, 6, 7, 7, // V
+    ];
+
+    fn init() -> Vec<Payload<'static>> {
+        const TRANSFORMS: &[Transform] = &[
+            Transform::encryption(EncryptionId::ENCR_AES_GCM_16, Some(256)),
+            Transform::prf(PrfId::PRF_HMAC_SHA2_384),
+            Transform::key_exchange(KeyExchangeMethod::ECP_256),
+        ];
+        let (number, protocol, spi) = (1, ProtocolId::IKE, Spi::None);
+        let transforms = TRANSFORMS.into();
+        let proposals = Vec::leak(vec![Proposal { number, protocol, spi, transforms }]);
+        let proposals = (&*proposals).into();
+        vec![
+            SecurityAssociation { proposals }.into(),
+            KeyExchange { method: KeyExchangeMethod::ECP_256, public: &[9; 4] }.into(),
+            Nonce(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]).into(),
+            Notify::from(NotifyType::IKEV2_FRAGMENTATION_SUPPORTED).into(),
+            VendorId(&[1, 2, 3, 4, 5, 6]).into(),
+            VendorId(&[7, 7]).into(),
+        ]
+    }
+
+    /// One of each payload, as inside IKE_AUTH and beyond, the ones that may be repeated twice.
+    fn rest() -> Vec<Payload<'static>> {
+        let range = AddressRange::new([10, 0, 0, 1].into(), [10, 0, 0, 9].into()).unwrap();
+        let ts =
+            TrafficSelectors { selectors: (&*vec![TrafficSelector::from(range)].leak()).into() };
+        let spis = [7, 8].as_slice().into();
+        let certificate = Certificate { encoding: CertEncoding::X509_SIGNATURE, data: &[0x30, 0] };
+        let request = CertificateRequest { encoding: CertEncoding::X509_SIGNATURE, data: &[5; 20] };
+        vec![
+            Payload::IdInitiator(Identification::new(IdType::ID_FQDN, b"a.example")),
+            certificate.into(),
+            certificate.into(),
+            request.into(),
+            request.into(),
+            Payload::IdResponder(Identification::new(IdType::ID_KEY_ID, &[])),
+            Authentication { method: AuthMethod::SHARED_KEY, data: &[3; 32] }.into(),
+            Payload::TsInitiator(ts),
+            Payload::TsResponder(ts),
+            Delete::Ike.into(),
+            Delete::Child { protocol: ProtocolId::ESP, spis }.into(),
+            Configuration {
+                kind: crate::iana::ike::CfgType::CFG_REQUEST,
+                attributes: (&[]).into(),
+            }
+            .into(),
+            Eap(&[1, 2, 0, 4]).into(),
+            Notify::rekey_sa(ProtocolId::ESP, 9).into(),
+        ]
+    }
+
+    #[test]
+    fn a_message_is_written_and_read_octet_for_octet() {
+        assert_eq!(written(&init()), INIT);
+        let message = Message::parse(&INIT).unwrap();
+        assert!(message.payloads().iter().eq(init()));
+        assert_eq!((message.header().length, message.octets()), (124, &INIT[..]));
+        let all = message.payloads();
+        assert_eq!(all.key_exchange().unwrap().public, [9; 4]);
+        assert_eq!(all.nonce().unwrap().0.len(), 16);
+        assert!(all.says(NotifyType::IKEV2_FRAGMENTATION_SUPPORTED));
+        assert!(!all.says(NotifyType::COOKIE) && all.error().is_none());
+        assert!(all.vendor_ids().eq([&[1, 2, 3, 4, 5, 6][..], &[7, 7]]));
+        assert!(message.sealed().is_none() && all.authentication().is_none());
+    }
+
+    /// The length field keeps a cut datagram from being read at all; with the field made
+    /// to fit, the chain does.
+    #[test]
+    fn a_message_cut_anywhere_is_refused_even_when_its_length_field_is_cut_along() {
+        let whole = written(&[init(), rest()].concat());
+        for end in 0..whole.len() {
+            assert!(matches!(Message::parse(&whole[..end]), Err(Refused::Header(_))), "{end}");
+            let mut cut = whole[..end].to_vec();
+            if let Some(field) = cut.get_mut(24..28) {
+                field.copy_from_slice(&(end as u32).to_be_bytes());
+                assert!(Message::parse(&cut).is_err(), "{end}");
+            }
+        }
+    }
+
+    #[test]
+    fn another_major_version_is_refused_before_its_payloads_and_another_minor_one_is_not() {
+        for version in 0..=u8::MAX {
+            let mut octets = INIT;
+            (octets[16], octets[17]) = (1, version); // an IKEv1 payload that would not be read
+            let want = Refused::MajorVersion(version >> 4);
+            let got = Message::parse(&octets).err();
+            if version >> 4 == 2 {
+                assert_eq!(got, None, "type 1 is unknown, not critical, and passed over");
+            } else {
+                assert_eq!((got, want.notify_type()), (Some(want), NotifyType(5)));
+            }
+        }
+    }
+
+    /// Every number that is not one of ours, those of IKEv1 among them.
+    #[test]
+    fn an_unknown_payload_is_refused_when_critical_and_otherwise_passed_over() {
+        for kind in (1..=u8::MAX).map(PayloadType) {
+            let known = matches!(kind.0, 33..=48 | 53);
+            for critical in [false, true].into_iter().filter(|_| !known) {
+                let mut writer = Writer::new(header());
+                writer.push(init()[2]).push_raw(kind, critical, &[0xff; 9]).push(init()[3]);
+                let octets = writer.finish().unwrap();
+                let got = Message::parse(&octets);
+                if critical {
+                    assert_eq!(got.unwrap_err(), Refused::UnsupportedCritical(kind));
+                    continue;
+                }
+                let got = got.unwrap();
+                assert!(got.payloads().iter().eq([init()[2], init()[3]]));
+                assert!(got.payloads().passed_over().eq([kind]));
+            }
+        }
+        let unsupported = Refused::UnsupportedCritical(PayloadType(255));
+        assert_eq!(unsupported.notify_type(), NotifyType::UNSUPPORTED_CRITICAL_PAYLOAD);
+        assert_eq!(unsupported.to_string(), "critical payload 255 is not known");
+    }
+
+    /// RFC 7296 §2.5: the critical bit of a payload that is known is ignored.
+    #[test]
+    fn a_known_payload_may_be_critical() {
+        let mut writer = Writer::new(header());
+        writer.push_raw(PayloadType::NONCE, true, &[1; 16]);
+        assert!(Message::parse(&writer.finish().unwrap()).is_ok());
+    }
+
+    #[test]
+    fn what_comes_once_is_refused_twice_and_the_rest_is_not() {
+        let sealed = Encrypted { first: PayloadType::NONE, body: &[1] };
+        for payload in [init(), rest()].concat() {
+            let kind = payload.kind();
+            let once = ONCE.contains(&kind);
+            let repeated = matches!(kind.0, 37 | 38 | 41 | 42 | 43);
+            assert_ne!(once, repeated, "{kind}");
+            let want = Refused::Payload { kind, why: Malformed::Duplicate };
+            assert_eq!(refused(&[payload, payload]), once.then_some(want), "{kind}");
+            let between = [payload, init()[3], payload, sealed.into()];
+            assert_eq!(refused(&between), once.then_some(want), "{kind}");
+        }
+    }
+
+    #[test]
+    fn the_accessors_find_every_payload() {
+        let octets = written(&rest());
+        let message = Message::parse(&octets).unwrap();
+        let all = message.payloads();
+        assert!(all.iter().eq(rest()));
+        assert_eq!(all.id_initiator().unwrap().data, b"a.example");
+        assert_eq!(all.id_responder().unwrap().kind, IdType::ID_KEY_ID);
+        assert_eq!((all.certificates().count(), all.certificate_requests().count()), (2, 2));
+        assert_eq!(all.authentication().unwrap().data, [3; 32]);
+        assert_eq!(all.ts_initiator(), all.ts_responder());
+        assert_eq!(all.ts_initiator().unwrap().selectors.iter().count(), 1);
+        assert!(all.deletes().next() == Some(Delete::Ike) && all.deletes().count() == 2);
+        assert!(all.configuration().is_some() && all.eap() == Some(Eap(&[1, 2, 0, 4])));
+        assert_eq!(all.notifies().next().unwrap().child(), Some((ProtocolId::ESP, 9)));
+    }
+
+    #[test]
+    fn as_many_certificates_as_the_limit_and_not_one_more() {
+        let certificate = Certificate { encoding: CertEncoding::X509_SIGNATURE, data: &[0x30] };
+        for count in [1, MAX_CERTIFICATES - 1, MAX_CERTIFICATES, MAX_CERTIFICATES + 1] {
+            let why = Malformed::TooMany { what: "certificates", most: MAX_CERTIFICATES };
+            let want = Refused::Payload { kind: PayloadType::CERT, why };
+            let got = refused(&vec![certificate.into(); count]);
+            assert_eq!(got, (count > MAX_CERTIFICATES).then_some(want), "{count}");
+        }
+    }
+
+    #[test]
+    fn an_error_names_its_payload() {
+        let mut octets = INIT;
+        octets[71] = 4; // the KE's length
+        let why = Malformed::Truncated { need: 4, have: 0 };
+        let want = Refused::Payload { kind: PayloadType::KE, why };
+        assert_eq!(Message::parse(&octets).unwrap_err(), want);
+        assert_eq!(want.to_string(), "payload KE: truncated: 4 octets needed, 0 there");
+        assert_eq!(want.notify_type(), NotifyType::INVALID_SYNTAX);
+    }
+
+    #[test]
+    fn an_encrypted_payload_is_found_with_what_it_covers() {
+        let skf = EncryptedFragment {
+            first: PayloadType::ID_INITIATOR,
+            fragment: Fragment { number: 1, total: 3 },
+            body: &[0xee; 25],
+        };
+        let sk = Encrypted { first: PayloadType::NONE, body: &[0xee; 25] };
+        for (payload, fragment, covered) in
+            [(sk.into(), None, 32), (skf.into(), Some(skf.fragment), 36)]
+        {
+            let octets = written(&[payload]);
+            let message = Message::parse(&octets).unwrap();
+            let sealed = message.sealed().unwrap();
+            assert_eq!((sealed.fragment, sealed.body), (fragment, &[0xee; 25][..]));
+            assert_eq!(sealed.associated, &octets[..covered]);
+            let parts = sealed.split(8, 16).unwrap();
+            let lengths = (parts.iv.len(), parts.ciphertext.len(), parts.icv.len());
+            assert_eq!((lengths, parts.authenticated), ((8, 1, 16), &octets[..covered + 9]));
+            for (iv, icv) in [(8, 17), (9, 16), (25, 0), (0, 25), (26, 0), (usize::MAX, 1)] {
+                let need = iv.saturating_add(icv).saturating_add(1);
+                let short = Malformed::Truncated { need, have: 25 };
+                assert_eq!(sealed.split(iv, icv), Err(short));
+            }
+        }
+    }
+
+    #[test]
+    fn encryption_is_not_nested() {
+        let sk = Encrypted { first: PayloadType::NONE, body: &[1] };
+        let octets = written(&[init()[3], sk.into()]);
+        let inside = &octets[28..];
+        assert!(Payloads::parse(PayloadType::NOTIFY, inside).is_ok());
+        let want = Refused::Payload { kind: PayloadType::SK, why: Malformed::Nested };
+        assert_eq!(Payloads::parse_decrypted(PayloadType::NOTIFY, inside).err(), Some(want));
+        assert!(Payloads::parse_decrypted(PayloadType::NOTIFY, &[0, 0, 0, 8, 0, 0, 64, 0]).is_ok());
+        assert!(Payloads::parse_decrypted(PayloadType::NONE, &[]).is_ok(), "a liveness check");
+    }
+
+    #[test]
+    fn a_payload_beyond_its_length_field_is_not_written() {
+        for (length, fits) in [(65_531, true), (65_532, false), (70_000, false)] {
+            let mut writer = Writer::new(header());
+            writer.push(VendorId(&vec![7; length]));
+            let octets = writer.finish();
+            assert_eq!(octets.as_ref().err(), (!fits).then_some(&TooLong));
+            assert!(octets.is_err() || Message::parse(&octets.unwrap()).is_ok());
+        }
     }
 }

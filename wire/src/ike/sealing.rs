@@ -137,3 +137,124 @@ impl Sealing {
         self.octets
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        iana::ike::{ExchangeType, NotifyType},
+        ike::{Contents, Flags, Message, Notify, Payloads, sk::unpad},
+    };
+
+    const GCM: Layout = Layout { iv: 8, block: 1, icv: 16 };
+    const CBC: Layout = Layout { iv: 16, block: 16, icv: 12 };
+
+    fn header() -> Header {
+        let flags = Flags { response: true, ..Flags::default() };
+        Header::new((1, 2), ExchangeType::INFORMATIONAL, flags, 7)
+    }
+
+    /// Figure of RFC 7296 §3.14: an empty message under AES-CBC and HMAC-SHA1-96.
+    #[rustfmt::skip]
+    const EMPTY: [u8; 76] = [
+        0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2,
+        46, 0x20, 37, 0x20, 0, 0, 0, 7, 0, 0, 0, 76,
+        0, 0, 0, 48,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 15,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    ];
+
+    #[test]
+    fn an_empty_message_is_laid_out_octet_for_octet() {
+        let mut sealing = Sealing::message(&header(), PayloadType::NONE, &[], CBC).unwrap();
+        assert_eq!(sealing.offsets(), (32, 48, 64));
+        let parts = sealing.parts();
+        assert_eq!(parts.associated, &EMPTY[..32]);
+        assert_eq!((parts.iv.len(), parts.plaintext.len(), parts.icv.len()), (16, 16, 12));
+        let (covered, icv) = sealing.authenticated();
+        assert_eq!((covered, icv.len()), (&EMPTY[..64], 12));
+        assert_eq!(sealing.finish(), EMPTY);
+    }
+
+    /// What is filled in arrives, and nothing else is touched.
+    #[test]
+    fn what_is_laid_out_is_read_back_whole_or_in_fragments() {
+        let mut contents = Contents::new();
+        contents.push(Notify::from(NotifyType::NO_ADDITIONAL_SAS));
+        contents.push(Notify::from(NotifyType::INITIAL_CONTACT));
+        let (first, inside) = (contents.first(), contents.finish().unwrap());
+        let fragment = Fragment { number: 1, total: 2 };
+        for layout in [GCM, CBC] {
+            for mut sealing in [
+                Sealing::message(&header(), first, &inside, layout).unwrap(),
+                Sealing::fragment(&header(), first, fragment, &inside, layout).unwrap(),
+            ] {
+                let parts = sealing.parts();
+                parts.iv.fill(0xaa);
+                parts.icv.fill(0xbb);
+                parts.plaintext.iter_mut().for_each(|octet| *octet ^= 0x55);
+                let datagram = sealing.finish();
+                let message = Message::parse(&datagram).unwrap();
+                let sealed = message.sealed().unwrap();
+                let parts = sealed.split(layout.iv, layout.icv).unwrap();
+                assert!(parts.iv.iter().all(|octet| *octet == 0xaa));
+                assert!(parts.icv.iter().all(|octet| *octet == 0xbb));
+                let clear: Vec<_> = parts.ciphertext.iter().map(|octet| octet ^ 0x55).collect();
+                assert!(clear.len().is_multiple_of(layout.block));
+                let read = Payloads::parse_decrypted(sealed.first, unpad(&clear).unwrap()).unwrap();
+                let kinds: Vec<_> = read.notifies().map(|notify| notify.kind()).collect();
+                assert_eq!(kinds, [NotifyType::NO_ADDITIONAL_SAS, NotifyType::INITIAL_CONTACT]);
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_first_fragment_says_what_is_inside() {
+        for number in 1..=3 {
+            let fragment = Fragment { number, total: 3 };
+            let first = PayloadType::ID_INITIATOR;
+            let sealing = Sealing::fragment(&header(), first, fragment, &[1], GCM).unwrap();
+            let datagram = sealing.finish();
+            let sealed = Message::parse(&datagram).unwrap().sealed().unwrap();
+            let want = if number == 1 { first } else { PayloadType::NONE };
+            assert_eq!((sealed.first, sealed.fragment), (want, Some(fragment)));
+            assert_eq!(sealed.associated.len(), 36);
+        }
+    }
+
+    #[test]
+    fn the_room_of_a_datagram_is_filled_and_not_exceeded() {
+        let fragment = Fragment { number: 1, total: 1 };
+        for layout in [GCM, CBC, Layout { iv: 8, block: 8, icv: 12 }, Layout { block: 0, ..GCM }] {
+            for most in 0..700 {
+                let whole = |room: usize| {
+                    Sealing::message(&header(), PayloadType::NONE, &vec![0; room], layout).unwrap()
+                };
+                let piece = |room: usize| {
+                    let piece = vec![0; room];
+                    Sealing::fragment(&header(), PayloadType::NONE, fragment, &piece, layout)
+                        .unwrap()
+                };
+                check_room(layout.room(most, false), most, |room| whole(room).finish().len());
+                check_room(layout.room(most, true), most, |room| piece(room).finish().len());
+            }
+        }
+    }
+
+    fn check_room(room: Option<usize>, most: usize, length: impl Fn(usize) -> usize) {
+        match room {
+            Some(room) => assert!(length(room) <= most && length(room + 1) > most, "{most}"),
+            None => assert!(length(0) > most, "{most}"),
+        }
+    }
+
+    #[test]
+    fn payloads_beyond_the_length_field_are_not_laid_out() {
+        let fixed = GENERIC + GCM.iv + 1 + GCM.icv;
+        for (length, fits) in [(65_535 - fixed, true), (65_536 - fixed, false), (200_000, false)] {
+            let got = Sealing::message(&header(), PayloadType::NONE, &vec![0; length], GCM);
+            assert_eq!(got.is_ok(), fits, "{length}");
+        }
+    }
+}
