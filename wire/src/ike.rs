@@ -41,7 +41,7 @@ pub use chain::{Chain, GENERIC, MAX_PAYLOADS, Raw, payloads};
 pub use cp::{Configuration, ConfigurationAttribute, MAX_CONFIGURATION_ATTRIBUTES};
 pub use delete::{Delete, MAX_DELETE_SPIS};
 pub use eap::Eap;
-pub use header::{Flags, HEADER, Header};
+pub use header::{Flags, HEADER, Header, MAJOR};
 pub use id::Identification;
 pub use ke::KeyExchange;
 pub use list::List;

@@ -292,12 +292,15 @@ proptest! {
 /// Those of the inside of encrypted payloads start with the first payload's type.
 fn recorded(prefix: &str) -> Vec<(String, Vec<u8>)> {
     let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/ike");
-    let files = std::fs::read_dir(corpus).unwrap().map(|entry| entry.unwrap().path());
-    let named = |path: &std::path::PathBuf| path.file_name().unwrap().to_string_lossy().into();
-    files
-        .map(|path| (named(&path), std::fs::read(path).unwrap()))
-        .filter(|(name, _): &(String, _)| name.starts_with(prefix))
-        .collect()
+    let mut recorded = Vec::new();
+    for entry in std::fs::read_dir(corpus).expect("the corpus is there") {
+        let path = entry.expect("it can be listed").path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.starts_with(prefix) {
+            recorded.push((name, std::fs::read(path).expect("it can be read")));
+        }
+    }
+    recorded
 }
 
 #[test]
@@ -317,7 +320,7 @@ fn what_another_implementation_encrypted_is_read_and_written_octet_for_octet() {
     let recorded = recorded("peer_inside_");
     assert!(recorded.len() >= 13);
     for (name, octets) in recorded {
-        let (first, inside) = octets.split_first().unwrap();
+        let (first, inside) = octets.split_first().expect("a type");
         let read = Payloads::parse_decrypted(PayloadType(*first), inside);
         let read = read.unwrap_or_else(|why| panic!("{name}: {why}"));
         let mut contents = Contents::new();
@@ -325,6 +328,6 @@ fn what_another_implementation_encrypted_is_read_and_written_octet_for_octet() {
             contents.push(payload);
         }
         assert_eq!(contents.first().0, *first, "{name}");
-        assert_eq!(contents.finish().unwrap(), inside, "{name}");
+        assert_eq!(contents.finish().expect("it fitted"), inside, "{name}");
     }
 }
