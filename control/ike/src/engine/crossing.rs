@@ -1,0 +1,138 @@
+//! When one peer has two IKE SAs: because both ends began one, because it came back, because the old one is
+//! reauthenticated.
+use super::{Engine, peer_name};
+use crate::action::Action;
+use crate::event::Cause;
+use crate::ike_sa::{IkeSa, Purpose, Task};
+use crate::settings::Unique;
+use std::sync::Arc;
+
+/// How long the one that must go may wait for its peer to delete it, in milliseconds.
+const COURTESY_MS: u64 = 60_000;
+/// How long an old one stays after the new one stands, so that no packet meets neither, in milliseconds.
+const OVERLAP_MS: u64 = 3_000;
+/// After a reauthentication that came to nothing, in milliseconds.
+const REAUTH_RETRY_MS: u64 = 30_000;
+
+/// What two IKE SAs are compared by.
+struct Facts {
+    spi: u64,
+    initiator: bool,
+    born: u64,
+    since: u64,
+    lowest_nonce: Vec<u8>,
+}
+
+impl Facts {
+    fn of(sa: &IkeSa) -> Option<Self> {
+        let established = sa.established()?;
+        let (base, since) = (&sa.base, established.since);
+        let lowest_nonce = established.lowest_nonce.clone();
+        Some(Self {
+            spi: base.spi,
+            initiator: base.initiator,
+            born: base.born,
+            since,
+            lowest_nonce,
+        })
+    }
+    /// Each was begun before the other stood, by the other end: nobody meant there to be two.
+    fn crosses(&self, other: &Self) -> bool {
+        self.initiator != other.initiator && self.born <= other.since && other.born <= self.since
+    }
+}
+
+impl Engine {
+    /// An IKE SA is authenticated. Which of those with the same peer shall stay?
+    pub(super) fn established(&mut self, spi: u64, now: u64) {
+        self.attempt_done(spi);
+        let Some(sa) = self.sas.get(&spi) else { return };
+        let (unique, replaces) = (sa.base.connection.unique, sa.base.purpose.replaces);
+        let (Some(new), Some(name)) = (Facts::of(sa), peer_name(sa)) else { return };
+        if unique == Unique::Never {
+            return;
+        }
+        let known = self.peers.get(&name).cloned().unwrap_or_default();
+        for other in known.into_iter().filter(|other| *other != spi && Some(*other) != replaces) {
+            let Some(old) = self.sas.get(&other).and_then(Facts::of).filter(|_| self.stands(other))
+            else {
+                continue;
+            };
+            self.rank(&new, &old, unique, now);
+        }
+    }
+
+    fn rank(&mut self, new: &Facts, old: &Facts, unique: Unique, now: u64) {
+        if new.crosses(old) {
+            // As for simultaneous rekeys: the one with the lowest nonce is closed by who made it (RFC 7296 §2.8).
+            let loser = if new.lowest_nonce < old.lowest_nonce { new } else { old };
+            let wait = if loser.initiator { 0 } else { COURTESY_MS };
+            self.doom(loser.spi, wait, Cause::Redundant, now);
+        } else if unique == Unique::Replace {
+            self.doom(old.spi, OVERLAP_MS, Cause::Replaced, now);
+        }
+    }
+
+    fn doom(&mut self, spi: u64, wait: u64, cause: Cause, now: u64) {
+        self.doomed.insert((now.saturating_add(wait), spi), cause);
+    }
+
+    /// The peer has no other IKE SA with us: it has lost those from before this one was begun (RFC 7296 §2.4).
+    pub(super) fn initial_contact(&mut self, spi: u64, now: u64, out: &mut Vec<Action>) {
+        let Some(sa) = self.sas.get(&spi) else { return };
+        let (born, Some(name)) = (sa.base.born, peer_name(sa)) else { return };
+        if sa.base.connection.unique == Unique::Never {
+            return; // others may go by the same name
+        }
+        let lost = self.peers.get(&name).cloned().unwrap_or_default();
+        let before = |other: &u64| {
+            let since = self
+                .sas
+                .get(other)
+                .and_then(IkeSa::established)
+                .map(|established| established.since);
+            *other != spi && since.is_some_and(|since| since < born)
+        };
+        let lost: Vec<u64> = lost.into_iter().filter(before).collect();
+        for other in lost {
+            self.with(other, now, out, |sa, env| sa.vanish(Cause::Peer, env));
+        }
+    }
+
+    /// Deletes those whose time has come: the doomed, and those whose successor has all that it needs.
+    pub(super) fn execute_doomed(&mut self, now: u64, out: &mut Vec<Action>) {
+        while let Some(entry) = self.doomed.first_entry().filter(|entry| entry.key().0 <= now) {
+            let ((_, spi), cause) = entry.remove_entry();
+            if self.stands(spi) {
+                self.task(spi, Task::DeleteIke(cause), now, out);
+            }
+        }
+    }
+
+    /// A new IKE SA with all that this one has, before it is broken (RFC 7296 §2.8.3, RFC 4478).
+    pub(super) fn reauthenticate(&mut self, spi: u64, now: u64, out: &mut Vec<Action>) {
+        let Some(sa) = self.sas.get(&spi).filter(|_| self.stands(spi)) else { return };
+        let Some(established) = sa.established() else { return };
+        let connection = Arc::clone(&sa.base.connection);
+        let live = established.children.iter().filter(|child| child.lives());
+        let children = live.map(|child| (Arc::clone(&child.settings.name), None)).collect();
+        let purpose = Purpose { children, replaces: Some(spi), initial_contact: false };
+        if connection.ends().is_some() {
+            self.begin(&connection, purpose, now, out);
+        }
+        // In case that nothing comes of it.
+        if let Some(established) = self.sas.get_mut(&spi).and_then(IkeSa::established_mut) {
+            established.times.reauth = Some(now.saturating_add(REAUTH_RETRY_MS));
+        }
+        self.with(spi, now, out, IkeSa::proceed);
+    }
+
+    /// A successor stands and has made all its children: the old one may go.
+    pub(super) fn succeeded(&mut self, spi: u64, now: u64) {
+        let Some(sa) = self.sas.get_mut(&spi) else { return };
+        let ready = sa.established().is_some_and(|established| established.is_idle());
+        if let Some(old) = sa.base.purpose.replaces.take_if(|_| ready) {
+            self.doom(old, 0, Cause::Replaced, now);
+        }
+    }
+}

@@ -1,0 +1,373 @@
+//! Which Child SAs shall be up, and when the next attempt is due for those that are not.
+use super::Engine;
+use crate::action::{Action, Endpoint, Packet};
+use crate::event::Cause;
+use crate::exchange::call::Calling;
+use crate::ike_sa::{Base, IkeSa, Nat, Purpose, Task};
+use crate::settings::{Child, Connection, Start, Then};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// The wait after the first failure, and the longest, in milliseconds.
+const BACKOFF_MS: (u64, u64) = (1_000, 60_000);
+
+type Key = (Arc<str>, Arc<str>);
+
+/// Connections' children that shall be up.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    children: BTreeMap<Key, Want>,
+    /// Children that a packet may ask for.
+    trapped: BTreeSet<Key>,
+    /// The IKE SA that is being begun for a connection.
+    attempts: BTreeMap<Arc<str>, u64>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Want {
+    /// When something is to be done about it; `None`: it is up, or being made.
+    due: Option<u64>,
+    /// Failures since it was up.
+    tries: u32,
+    packet: Option<Packet>,
+}
+
+impl Wanted {
+    pub(super) fn deadline(&self) -> Option<u64> {
+        self.children.values().filter_map(|want| want.due).min()
+    }
+    pub(super) fn up(&mut self, connection: &Arc<str>, child: &Arc<str>) {
+        if let Some(want) = self.children.get_mut(&key(connection, child)) {
+            *want = Want::default();
+        }
+    }
+    fn due(&self, now: u64) -> BTreeSet<Arc<str>> {
+        let due = |want: &Want| want.due.is_some_and(|at| at <= now);
+        self.children
+            .iter()
+            .filter(|(_, want)| due(want))
+            .map(|((name, _), _)| Arc::clone(name))
+            .collect()
+    }
+}
+
+fn key(connection: &Arc<str>, child: &Arc<str>) -> Key {
+    (Arc::clone(connection), Arc::clone(child))
+}
+
+impl Engine {
+    /// From now on it shall be up.
+    pub(super) fn want(
+        &mut self,
+        connection: &Connection,
+        child: &Child,
+        packet: Option<Packet>,
+        now: u64,
+    ) {
+        let want = self.wanted.children.entry(key(&connection.name, &child.name)).or_default();
+        if want.due.is_none_or(|at| at > now)
+            && !self.sas.values().any(|sa| has(sa, connection, child))
+        {
+            *want = Want { due: Some(now), packet: packet.or(want.packet), ..*want };
+        }
+    }
+
+    /// From now on nobody cares.
+    pub(super) fn unwant(&mut self, connection: &Arc<str>, child: Option<&Arc<str>>) {
+        let of = |(name, own): &Key| name == connection && child.is_none_or(|child| child == own);
+        self.wanted.children.retain(|key, _| !of(key));
+    }
+
+    /// A packet may ask for it from now on, or not.
+    pub(super) fn trap(
+        &mut self,
+        connection: &Arc<str>,
+        child: &Arc<str>,
+        armed: bool,
+        out: &mut Vec<Action>,
+    ) {
+        let changed = match armed {
+            true => self.wanted.trapped.insert(key(connection, child)),
+            false => self.wanted.trapped.remove(&key(connection, child)),
+        };
+        if changed {
+            let (connection, child) = key(connection, child);
+            out.push(Action::Trap { connection, child, armed });
+        }
+    }
+
+    /// A packet asks for it.
+    pub(super) fn acquire(
+        &mut self,
+        connection: &Arc<str>,
+        child: &Arc<str>,
+        packet: Option<Packet>,
+        now: u64,
+    ) {
+        let key = key(connection, child);
+        let known = self.wanted.trapped.contains(&key) || self.wanted.children.contains_key(&key);
+        let settings = Arc::clone(&self.settings);
+        let Some(connection) = settings.connection(connection).filter(|_| known) else { return };
+        if let Some(child) = connection.child(child) {
+            self.want(connection, child, packet, now);
+        }
+    }
+
+    /// Begins what is due.
+    pub(super) fn pursue(&mut self, now: u64, out: &mut Vec<Action>) {
+        for name in self.wanted.due(now) {
+            let settings = Arc::clone(&self.settings);
+            let Some(connection) = settings.connection(&name) else {
+                self.unwant(&name, None);
+                continue;
+            };
+            let due = self.take_due(connection, now);
+            let standing = self.sas.iter().find(|(spi, sa)| {
+                Arc::ptr_eq(&sa.base.connection, connection) && self.stands(**spi)
+            });
+            match standing.map(|(spi, _)| *spi) {
+                Some(spi) => self.create(spi, due, now, out),
+                // What is being begun takes them along when it stands.
+                None if self.wanted.attempts.contains_key(&name) => {}
+                None => {
+                    self.begin(
+                        connection,
+                        Purpose { children: due, ..Purpose::default() },
+                        now,
+                        out,
+                    );
+                }
+            }
+        }
+    }
+
+    fn take_due(&mut self, connection: &Connection, now: u64) -> Vec<(Arc<str>, Option<Packet>)> {
+        let mut due = Vec::new();
+        for child in &connection.children {
+            let want = self.wanted.children.get_mut(&key(&connection.name, &child.name));
+            if let Some(want) = want.filter(|want| want.due.is_some_and(|at| at <= now)) {
+                want.due = None;
+                due.push((Arc::clone(&child.name), want.packet.take()));
+            }
+        }
+        if due.is_empty() {
+            // Children that the configuration does not have any more.
+            let named = |name: &Arc<str>| connection.child(name).is_some();
+            self.wanted.children.retain(|(of, child), _| *of != connection.name || named(child));
+        }
+        due
+    }
+
+    fn create(
+        &mut self,
+        spi: u64,
+        due: Vec<(Arc<str>, Option<Packet>)>,
+        now: u64,
+        out: &mut Vec<Action>,
+    ) {
+        for (name, packet) in due {
+            let child = self.sas.get(&spi).and_then(|sa| sa.base.connection.child(&name).cloned());
+            if let Some(child) = child {
+                self.task(spi, Task::Create { child, packet }, now, out);
+            }
+        }
+    }
+
+    /// Begins an IKE SA. Its SPI.
+    pub(super) fn begin(
+        &mut self,
+        connection: &Arc<Connection>,
+        purpose: Purpose,
+        now: u64,
+        out: &mut Vec<Action>,
+    ) -> Option<u64> {
+        let Some((local, remote)) = connection.ends() else {
+            self.cannot_begin(
+                &connection.name,
+                "only the peer can begin: `remote` is not one address",
+                now,
+                out,
+            );
+            return None;
+        };
+        let port = self.settings.ports.ike;
+        let path = Endpoint {
+            local: SocketAddr::new(local, port),
+            remote: SocketAddr::new(remote, connection.remote_port),
+        };
+        let alone = !self
+            .sas
+            .iter()
+            .any(|(spi, sa)| Arc::ptr_eq(&sa.base.connection, connection) && self.stands(*spi));
+        let spi = self.free_spi(now, out);
+        let base = Base {
+            spi,
+            peer_spi: 0,
+            initiator: true,
+            connection: Arc::clone(connection),
+            path,
+            nat: Nat::default(),
+            born: now,
+            purpose: Purpose { initial_contact: alone && purpose.replaces.is_none(), ..purpose },
+        };
+        let Some(state) = Calling::begin(&base, &mut self.env(spi, now, out)) else {
+            self.cannot_begin(
+                &connection.name,
+                "its proposals have no key exchange that this build knows",
+                now,
+                out,
+            );
+            return None;
+        };
+        if base.purpose.replaces.is_none() {
+            self.wanted.attempts.insert(Arc::clone(&connection.name), spi);
+        }
+        self.put(IkeSa { base, state });
+        Some(spi)
+    }
+
+    /// An IKE SA stands: others may be begun for its connection.
+    pub(super) fn attempt_done(&mut self, spi: u64) {
+        self.wanted.attempts.retain(|_, attempt| *attempt != spi);
+    }
+
+    /// An IKE SA is gone, or did not come to be.
+    pub(super) fn ended(
+        &mut self,
+        spi: u64,
+        connection: &Arc<str>,
+        cause: Cause,
+        children: &[Arc<str>],
+        now: u64,
+        out: &mut Vec<Action>,
+    ) {
+        let attempt = self.wanted.attempts.get(connection) == Some(&spi);
+        self.attempt_done(spi);
+        if attempt {
+            for child in children {
+                self.child_down(connection, child, cause, now, out);
+            }
+            // What came to be wanted meanwhile is as far as it was.
+            self.awake(connection, now);
+        }
+    }
+
+    /// Wants that wait for an IKE SA which did not come to be.
+    fn awake(&mut self, connection: &Arc<str>, now: u64) {
+        let settings = Arc::clone(&self.settings);
+        let Some(connection) = settings.connection(connection) else { return };
+        for child in &connection.children {
+            let up = self.sas.values().any(|sa| has(sa, connection, child));
+            let want = self.wanted.children.get_mut(&key(&connection.name, &child.name));
+            if let Some(want) = want.filter(|want| want.due.is_none() && !up) {
+                want.due = Some(now.saturating_add(BACKOFF_MS.0));
+            }
+        }
+    }
+
+    /// A child is gone or could not be made: again, when it is asked for, or never.
+    pub(super) fn child_down(
+        &mut self,
+        connection: &Arc<str>,
+        child: &Arc<str>,
+        cause: Cause,
+        now: u64,
+        out: &mut Vec<Action>,
+    ) {
+        let settings = Arc::clone(&self.settings);
+        let Some(connection) = settings.connection(connection) else { return };
+        let Some(child) = connection.child(child) else { return };
+        if self.sas.values().any(|sa| has(sa, connection, child)) {
+            return;
+        }
+        let own = key(&connection.name, &child.name);
+        let wanted = self.wanted.children.contains_key(&own);
+        let restart = match cause {
+            Cause::Ordered | Cause::Configuration => return,
+            Cause::Dead => child.on_dead == Then::Restart,
+            Cause::Peer => child.on_close == Then::Restart,
+            Cause::Failed | Cause::Expired | Cause::Replaced | Cause::Redundant => wanted,
+        };
+        let trap = match cause {
+            Cause::Dead => child.on_dead == Then::Trap,
+            Cause::Peer => child.on_close == Then::Trap,
+            _ => false,
+        };
+        if trap || child.start == Start::OnDemand {
+            self.trap(&connection.name, &child.name, true, out);
+        }
+        if restart || child.start == Start::Auto && wanted {
+            self.again(connection, own, cause, now, out);
+        } else {
+            self.wanted.children.remove(&own);
+        }
+    }
+
+    fn again(
+        &mut self,
+        connection: &Connection,
+        own: Key,
+        cause: Cause,
+        now: u64,
+        out: &mut Vec<Action>,
+    ) {
+        let want = self.wanted.children.entry(own.clone()).or_default();
+        want.tries = want.tries.saturating_add(1);
+        let tries = want.tries;
+        if connection.attempts.is_some_and(|most| tries >= most) && cause == Cause::Failed {
+            self.wanted.children.remove(&own);
+            return;
+        }
+        let wait = match cause {
+            Cause::Failed => {
+                BACKOFF_MS.0.checked_shl(tries.min(16)).unwrap_or(u64::MAX).min(BACKOFF_MS.1)
+            }
+            _ => 0, // it was up: at once
+        };
+        let wait = self.env(0, now, out).wait(wait);
+        if let Some(want) = self.wanted.children.get_mut(&own) {
+            want.due = Some(now.saturating_add(wait));
+        }
+    }
+
+    /// Traps and wants of a new configuration; what it does not name is forgotten.
+    pub(super) fn want_configured(
+        &mut self,
+        fresh: &BTreeSet<Arc<str>>,
+        now: u64,
+        out: &mut Vec<Action>,
+    ) {
+        let settings = Arc::clone(&self.settings);
+        let named = |(connection, child): &Key| {
+            settings
+                .connection(connection)
+                .is_some_and(|connection| connection.child(child).is_some())
+        };
+        let gone: Vec<Key> =
+            self.wanted.trapped.iter().filter(|key| !named(key)).cloned().collect();
+        for (connection, child) in gone {
+            self.trap(&connection, &child, false, out);
+        }
+        self.wanted.children.retain(|key, _| named(key));
+        for connection in
+            settings.connections.iter().filter(|connection| fresh.contains(&connection.name))
+        {
+            for child in &connection.children {
+                match child.start {
+                    Start::Auto if connection.ends().is_some() => {
+                        self.want(connection, child, None, now)
+                    }
+                    Start::OnDemand => self.trap(&connection.name, &child.name, true, out),
+                    Start::Auto | Start::Manual => {}
+                }
+            }
+        }
+    }
+}
+
+/// Whether an IKE SA of this connection has the child, or is about to.
+fn has(sa: &IkeSa, connection: &Connection, child: &Child) -> bool {
+    *sa.base.connection.name == *connection.name
+        && sa.established().is_some_and(|established| established.has_child(&child.name))
+}

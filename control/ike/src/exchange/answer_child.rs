@@ -1,0 +1,545 @@
+//! A Child SA that the peer asks for: in IKE_AUTH, and by CREATE_CHILD_SA (RFC 7296 §1.3.1, §1.3.3, §2.25).
+use super::answer_ike::IkePlan;
+use super::ask_child::{Rival, abandon_fresh, esp_spi};
+use crate::Key;
+use crate::action::{Direction, EspSuite, Ticket};
+use crate::algorithm::Group;
+use crate::child::{self, Agreed, Child, Fate, Fresh, Sending};
+use crate::env::Env;
+use crate::ike_sa::{Base, Established, Task};
+use crate::job::{Done, Job};
+use crate::message::{Note, Part, Received, protocol, with_esn};
+use crate::narrow::Covered;
+use crate::proposal::{self, Chosen, KeyExchange, Offer};
+use crate::settings;
+use crate::why::{Candidate, Reason, Stage, Why};
+use std::sync::Arc;
+use wire::iana::ike::{ExchangeType, KeyExchangeMethod, NotifyType};
+use wire::ike::Spi;
+
+/// How long the old SA goes on sending after the peer rekeyed, if the peer does not delete it, in milliseconds.
+const SWAP_MS: u64 = 5_000;
+/// After a rekey of the peer came to nothing, ours is tried, in milliseconds.
+const RETRY_MS: u64 = 10_000;
+
+/// What is being done to answer the peer's request. While it is, the request's repetitions are not answered.
+#[derive(Debug)]
+pub(crate) enum Replying {
+    Idle,
+    /// A key exchange is in the pool.
+    Agreeing {
+        plan: Box<Plan>,
+        ticket: Ticket,
+    },
+    /// A half is on its way into the data plane.
+    Installing {
+        fresh: Box<Fresh>,
+        reply: Reply,
+        half: Direction,
+        ticket: Ticket,
+    },
+    /// A key exchange for an IKE SA is in the pool.
+    AgreeingIke {
+        plan: Box<IkePlan>,
+        ticket: Ticket,
+    },
+}
+
+/// The answer, but for what fails on the way.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    exchange: ExchangeType,
+    /// IDr and AUTH, when it is IKE_AUTH: what is said whatever becomes of the child.
+    before: Vec<Part>,
+    parts: Vec<Part>,
+    /// Ours won against it meanwhile: its inbound SPI.
+    outdone: Option<u32>,
+}
+
+/// A Child SA that was agreed to.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    agreed: Agreed,
+    chosen: Chosen,
+    /// The group, and the peer's public value.
+    exchange: Option<(Group, Vec<u8>)>,
+    reply: Reply,
+}
+
+/// Why a request for a Child SA is turned down: what the peer hears, and what we know.
+#[derive(Debug)]
+pub(crate) struct Denied {
+    part: Part,
+    why: Option<Why>,
+}
+
+impl Denied {
+    fn quietly(kind: NotifyType) -> Self {
+        Self { part: Part::note(kind, []), why: None }
+    }
+}
+
+impl Replying {
+    pub(crate) fn is_busy(&self) -> bool {
+        !matches!(self, Self::Idle)
+    }
+    pub(crate) fn waits_for(&self, wanted: Ticket) -> bool {
+        match self {
+            Self::Idle => false,
+            Self::Agreeing { ticket, .. }
+            | Self::Installing { ticket, .. }
+            | Self::AgreeingIke { ticket, .. } => *ticket == wanted,
+        }
+    }
+    pub(crate) fn makes(&self, name: &str) -> bool {
+        match self {
+            Self::Agreeing { plan, .. } => &*plan.agreed.settings.name == name,
+            Self::Installing { fresh, .. } => &*fresh.child.settings.name == name,
+            Self::Idle | Self::AgreeingIke { .. } => false,
+        }
+    }
+    /// Ours, with the inbound SPI `by`, won against the one that is being made under `inbound`.
+    pub(crate) fn outdone(&mut self, inbound: u32, by: u32) {
+        match self {
+            Self::Agreeing { plan, .. } if plan.agreed.inbound == inbound => {
+                plan.reply.outdone = Some(by)
+            }
+            Self::Installing { fresh, reply, .. } if fresh.child.inbound == inbound => {
+                reply.outdone = Some(by)
+            }
+            _ => {}
+        }
+    }
+    pub(crate) fn abandon(self, env: &mut Env<'_>) {
+        match self {
+            Self::Agreeing { plan, .. } => env.spis.release(plan.agreed.inbound),
+            Self::Installing { fresh, half, .. } => abandon_fresh(&fresh, half, env),
+            Self::Idle | Self::AgreeingIke { .. } => {}
+        }
+    }
+}
+
+impl Established {
+    /// CREATE_CHILD_SA of the peer.
+    pub(crate) fn on_create_child(&mut self, base: &Base, received: Received, env: &mut Env<'_>) {
+        let exchange = ExchangeType::CREATE_CHILD_SA;
+        let for_ike = |offers: &Vec<Offer>| {
+            offers.first().is_some_and(|offer| offer.protocol == protocol::IKE)
+        };
+        if received.sa.as_ref().is_some_and(for_ike) {
+            return self.on_rekey_ike(base, received, env);
+        }
+        let nonces = match super::session::sound_nonce(received.nonce.clone()) {
+            Some(peer) => (peer, env.nonce()),
+            None => {
+                return self.reply(exchange, &[Part::note(NotifyType::INVALID_SYNTAX, [])], env);
+            }
+        };
+        let replaces = match self.replaced_by(&received) {
+            Ok(replaces) => replaces,
+            Err(denied) => return self.deny(exchange, Vec::new(), denied, env),
+        };
+        let reply = Reply { exchange, before: Vec::new(), parts: Vec::new(), outdone: None };
+        self.make_child(base, &received, nonces, replaces, reply, env);
+    }
+
+    /// The Child SA of IKE_AUTH, or none, behind our proof.
+    pub(crate) fn answer_first_child(
+        &mut self,
+        base: &Base,
+        before: Vec<Part>,
+        received: &Received,
+        nonces: (Vec<u8>, Vec<u8>),
+        env: &mut Env<'_>,
+    ) {
+        let exchange = ExchangeType::IKE_AUTH;
+        if received.sa.is_none() {
+            return self.reply(exchange, &before, env); // RFC 6023
+        }
+        let reply = Reply { exchange, before, parts: Vec::new(), outdone: None };
+        self.make_child(base, received, nonces, None, reply, env);
+    }
+
+    fn make_child(
+        &mut self,
+        base: &Base,
+        received: &Received,
+        nonces: (Vec<u8>, Vec<u8>),
+        replaces: Option<u32>,
+        reply: Reply,
+        env: &mut Env<'_>,
+    ) {
+        let exchange = match (&received.ke, reply.exchange) {
+            (_, ExchangeType::IKE_AUTH) => KeyExchange::Ignored,
+            (Some((method, _)), _) => KeyExchange::Sent(*method),
+            (None, _) => KeyExchange::Absent,
+        };
+        match self.plan(base, received, nonces, replaces, exchange, env) {
+            Ok((agreed, chosen, exchange)) => {
+                let rival = Rival { inbound: agreed.inbound, lowest_nonce: agreed.lowest_nonce() };
+                self.asking.meet(replaces, &agreed.settings.name, rival);
+                self.carry_out(base, Plan { agreed, chosen, exchange, reply }, env);
+            }
+            Err(denied) => self.deny(reply.exchange, reply.before, denied, env),
+        }
+    }
+
+    fn deny(
+        &mut self,
+        exchange: ExchangeType,
+        mut before: Vec<Part>,
+        denied: Denied,
+        env: &mut Env<'_>,
+    ) {
+        if let Some(why) = denied.why {
+            env.fail(why);
+        }
+        before.push(denied.part);
+        self.reply(exchange, &before, env);
+    }
+
+    /// The inbound SPI of the one that shall be replaced; or why not now (RFC 7296 §2.25.1).
+    fn replaced_by(&self, received: &Received) -> Result<Option<u32>, Denied> {
+        if self.successor.is_some() || self.asking.rekeys_ike() || self.asking.deletes_ike() {
+            return Err(Denied::quietly(NotifyType::TEMPORARY_FAILURE));
+        }
+        let Some(note) = received.note(NotifyType::REKEY_SA) else { return Ok(None) };
+        let named = |child: &&Child| note.esp_spi() == Some(child.outbound);
+        let Some(old) = self.children.iter().find(named) else {
+            let not_found =
+                Note { kind: NotifyType::CHILD_SA_NOT_FOUND, data: Vec::new(), ..note.clone() };
+            return Err(Denied { part: Part::Note(not_found), why: None });
+        };
+        if !old.lives() || self.asking.deletes(old.inbound) || self.asking.succeeds(old.inbound) {
+            return Err(Denied::quietly(NotifyType::TEMPORARY_FAILURE));
+        }
+        Ok(Some(old.inbound))
+    }
+
+    fn plan(
+        &mut self,
+        base: &Base,
+        received: &Received,
+        nonces: (Vec<u8>, Vec<u8>),
+        replaces: Option<u32>,
+        exchange: KeyExchange,
+        env: &mut Env<'_>,
+    ) -> Result<(Agreed, Chosen, Option<(Group, Vec<u8>)>), Denied> {
+        if self.children.len() >= env.settings.limits.children {
+            let why = base
+                .why(env.now, Stage::CreateChild, Reason::Limit)
+                .check("the peer has as many Child SAs as it may");
+            return Err(Denied {
+                part: Part::note(NotifyType::NO_ADDITIONAL_SAS, []),
+                why: Some(why),
+            });
+        }
+        let stage = if replaces.is_some() { Stage::RekeyChild } else { Stage::CreateChild };
+        let (Some(from), Some(to)) = (&received.ts_initiator, &received.ts_responder) else {
+            return Err(Denied::quietly(NotifyType::INVALID_SYNTAX));
+        };
+        let offered = Covered { local: to.clone(), remote: from.clone() };
+        let (settings, covered) = self.child_for(base, &offered, replaces, (stage, env.now))?;
+        let offers = received.sa.as_deref().unwrap_or_default();
+        let (chosen, suite) = choose(base, &settings, offers, exchange, (stage, env.now))?;
+        let exchange = public_value(&chosen, exchange, received)?;
+        let outbound =
+            esp_spi(chosen.spi).ok_or_else(|| Denied::quietly(NotifyType::INVALID_SYNTAX))?;
+        let Some(inbound) = env.reserve() else {
+            let why = base
+                .why(env.now, stage, Reason::Limit)
+                .check("the SAD is full")
+                .fix("raise dataplane.sa_slots");
+            return Err(Denied {
+                part: Part::note(NotifyType::NO_ADDITIONAL_SAS, []),
+                why: Some(why),
+            });
+        };
+        let agreed = Agreed {
+            settings,
+            inbound,
+            outbound,
+            suite,
+            covered,
+            initiator: false,
+            nonces,
+            replaces,
+        };
+        Ok((agreed, chosen, exchange))
+    }
+
+    /// The child whose selectors have most to do with what is offered: one that covers what the peer put first, else the
+    /// first with anything in common.
+    fn child_for(
+        &mut self,
+        base: &Base,
+        offered: &Covered,
+        replaces: Option<u32>,
+        (stage, now): (Stage, u64),
+    ) -> Result<(Arc<settings::Child>, Covered), Denied> {
+        let (local, remote) = (base.path.local.ip(), base.path.remote.ip());
+        let of_old =
+            replaces.and_then(|old| self.child(old)).map(|old| vec![Arc::clone(&old.settings)]);
+        let children = of_old.unwrap_or_else(|| base.connection.children.clone());
+        let first = offered.local.first().zip(offered.remote.first());
+        let mut best: Option<(bool, Arc<settings::Child>, Covered)> = None;
+        for child in &children {
+            let configured = Covered::configured(child, local, remote);
+            let Some(both) = configured.narrowed(offered) else { continue };
+            let whole = first.is_some_and(|(local, remote)| configured.includes(local, remote));
+            if best.as_ref().is_none_or(|(known, ..)| whole && !known) {
+                best = Some((whole, Arc::clone(child), both));
+            }
+        }
+        let (_, child, both) =
+            best.ok_or_else(|| unacceptable(base, &children, offered, (stage, now)))?;
+        Ok((child, both))
+    }
+
+    fn carry_out(&mut self, base: &Base, plan: Plan, env: &mut Env<'_>) {
+        match &plan.exchange {
+            Some((group, public)) => {
+                let ticket = env.work(Job::Exchange { group: *group, public: public.clone() });
+                self.replying = Replying::Agreeing { plan: Box::new(plan), ticket };
+            }
+            None => self.install_asked(base, plan, None, env),
+        }
+    }
+
+    pub(crate) fn replying_done(&mut self, base: &Base, done: Done, env: &mut Env<'_>) {
+        match (std::mem::replace(&mut self.replying, Replying::Idle), done) {
+            (Replying::Agreeing { plan, .. }, Done::Exchanged(Some(exchanged))) => {
+                self.install_asked(base, *plan, Some(exchanged), env);
+            }
+            (Replying::Agreeing { plan, .. }, Done::Exchanged(None)) => {
+                env.spis.release(plan.agreed.inbound);
+                let why = base.why(env.now, Stage::CreateChild, Reason::Malformed);
+                env.fail(why.check("the peer's public value is not in its group (RFC 6989)"));
+                self.reply(plan.reply.exchange, &[Part::note(NotifyType::INVALID_SYNTAX, [])], env);
+            }
+            (Replying::Agreeing { plan, .. }, _) => {
+                env.spis.release(plan.agreed.inbound);
+                self.reply(
+                    plan.reply.exchange,
+                    &[Part::note(NotifyType::TEMPORARY_FAILURE, [])],
+                    env,
+                );
+            }
+            (Replying::AgreeingIke { plan, .. }, done) => {
+                self.rekeyed_by_peer(base, *plan, done, env)
+            }
+            (replying, _) => self.replying = replying,
+        }
+    }
+
+    /// Inbound before the peer is told that it may speak.
+    fn install_asked(
+        &mut self,
+        base: &Base,
+        plan: Plan,
+        exchanged: Option<(Vec<u8>, Key)>,
+        env: &mut Env<'_>,
+    ) {
+        let Plan { agreed, chosen, mut reply, .. } = plan;
+        let (public, shared) = exchanged.unzip();
+        reply.parts = answer_parts(&agreed, chosen, public, reply.exchange);
+        let lineage = self.lineage(base, &agreed, env);
+        let keys = (self.channel.prf(), &self.channel.keys().d);
+        let (inbound, replaces) = (agreed.inbound, agreed.replaces);
+        match agreed.fresh(base, lineage, keys, shared.as_ref(), env) {
+            Some(fresh) => {
+                let ticket = env.install(fresh.inbound.clone());
+                let (fresh, half) = (Box::new(fresh), Direction::Inbound);
+                self.replying = Replying::Installing { fresh, reply, half, ticket };
+            }
+            None => {
+                env.spis.release(inbound);
+                self.cannot(replaces, reply, env);
+            }
+        }
+    }
+
+    pub(crate) fn replying_installed(
+        &mut self,
+        base: &Base,
+        result: Result<(), String>,
+        env: &mut Env<'_>,
+    ) {
+        let replying = std::mem::replace(&mut self.replying, Replying::Idle);
+        let Replying::Installing { fresh, reply, half, .. } = replying else {
+            self.replying = replying;
+            return;
+        };
+        match (result, half) {
+            // The peer may not receive by the new one before it has our answer, so the old one sends until it is deleted.
+            (Ok(()), Direction::Inbound) if fresh.child.replaces.is_some() => {
+                let sending = Sending::Waits {
+                    half: Box::new(fresh.outbound),
+                    until: env.now.saturating_add(SWAP_MS),
+                };
+                self.made(base, Child { sending, ..fresh.child }, reply, env);
+            }
+            (Ok(()), Direction::Inbound) => {
+                let ticket = env.install(fresh.outbound.clone());
+                self.replying =
+                    Replying::Installing { fresh, reply, half: Direction::Outbound, ticket };
+            }
+            (Ok(()), Direction::Outbound) => self.made(base, fresh.child, reply, env),
+            (Err(why), half) => {
+                let child = &fresh.child;
+                match half {
+                    Direction::Inbound => env.spis.release(child.inbound),
+                    Direction::Outbound => child::remove_inbound(child.inbound, child.lineage, env),
+                }
+                env.fail(
+                    base.why(env.now, Stage::Install, Reason::DataPlane)
+                        .child(&child.settings.name)
+                        .check(why),
+                );
+                self.cannot(child.replaces, reply, env);
+            }
+        }
+    }
+
+    /// It cannot be installed; nothing of it is left.
+    fn cannot(&mut self, replaces: Option<u32>, mut reply: Reply, env: &mut Env<'_>) {
+        let kind = match reply.exchange {
+            ExchangeType::IKE_AUTH => NotifyType::NO_ADDITIONAL_SAS,
+            _ => NotifyType::TEMPORARY_FAILURE,
+        };
+        reply.before.push(Part::note(kind, []));
+        self.reply(reply.exchange, &reply.before, env);
+        if let Some(old) = replaces {
+            self.put_later(Task::RekeyChild(old), RETRY_MS, env);
+        }
+    }
+
+    fn made(&mut self, base: &Base, mut child: Child, mut reply: Reply, env: &mut Env<'_>) {
+        if let Some(by) = reply.outdone {
+            (child.fate, child.sending) = (Fate::Replaced(by), Sending::Never);
+        }
+        reply.before.append(&mut reply.parts);
+        self.reply(reply.exchange, &reply.before, env);
+        child.announce(base, env);
+        let (inbound, won) = (child.inbound, child.lives());
+        let old = child.replaces.filter(|_| won);
+        self.children.push(child);
+        match old.map(|old| (old, self.child(old))) {
+            Some((_, Some(old))) if old.lives() => old.fate = Fate::Replaced(inbound),
+            Some((old, None)) => self.promote(old, env), // it was deleted meanwhile
+            _ => {}
+        }
+    }
+}
+
+/// SA, and outside IKE_AUTH nonce and KE, and what both cover.
+fn answer_parts(
+    agreed: &Agreed,
+    chosen: Chosen,
+    public: Option<Vec<u8>>,
+    exchange: ExchangeType,
+) -> Vec<Part> {
+    let key_exchange = chosen.key_exchange();
+    let spi = Spi::Child(agreed.inbound);
+    let mut parts = vec![Part::choice(protocol::ESP, spi, chosen.number, chosen.proposal)];
+    if let Some((method, public)) = key_exchange.zip(public) {
+        parts.push(Part::Ke(method, public));
+    }
+    parts.push(Part::Nonce(agreed.nonces.1.clone()));
+    if exchange == ExchangeType::CREATE_CHILD_SA {
+        parts.push(Part::Nonce(agreed.nonces.1.clone()));
+    }
+    parts.push(Part::TsInitiator(agreed.covered.remote.clone()));
+    parts.push(Part::TsResponder(agreed.covered.local.clone()));
+    parts
+}
+
+fn choose(
+    base: &Base,
+    settings: &settings::Child,
+    offers: &[Offer],
+    exchange: KeyExchange,
+    (stage, now): (Stage, u64),
+) -> Result<(Chosen, EspSuite), Denied> {
+    let proposals: Vec<_> = settings.proposals.iter().map(with_esn).collect();
+    let name = format!("{}/{}", base.connection.name, settings.name);
+    let refused = |candidates: Vec<Candidate>| {
+        let mut why = base.why(now, stage, Reason::NoProposalChosen).child(&settings.name);
+        why.offered = offers.iter().map(|offer| offer.proposal.to_string()).collect();
+        why.fix = offers.first().map(|offer| {
+            format!(
+                "connections.{}.children.{}.proposals: [{}]",
+                base.connection.name, settings.name, offer.proposal
+            )
+        });
+        why.candidates = candidates;
+        Denied { part: Part::note(NotifyType::NO_PROPOSAL_CHOSEN, []), why: Some(why) }
+    };
+    let chosen =
+        proposal::choose(&name, &proposals, offers, protocol::ESP, exchange).map_err(refused)?;
+    let suite = EspSuite::of(&chosen).ok_or_else(|| refused(Vec::new()))?;
+    Ok((chosen, suite))
+}
+
+/// The peer's public value, which must be of the method that was chosen (RFC 7296 §1.3).
+fn public_value(
+    chosen: &Chosen,
+    exchange: KeyExchange,
+    received: &Received,
+) -> Result<Option<(Group, Vec<u8>)>, Denied> {
+    let Some(id) = chosen.key_exchange().filter(|_| exchange != KeyExchange::Ignored) else {
+        return Ok(None);
+    };
+    let wanted =
+        || Denied { part: Part::note(NotifyType::INVALID_KE_PAYLOAD, id.to_be_bytes()), why: None };
+    let (_, public) =
+        received.ke.as_ref().filter(|(method, _)| *method == id).ok_or_else(wanted)?;
+    let group = Group::negotiate(KeyExchangeMethod(id), None).ok_or_else(wanted)?;
+    Ok(Some((group, public.clone())))
+}
+
+fn unacceptable(
+    base: &Base,
+    children: &[Arc<settings::Child>],
+    offered: &Covered,
+    (stage, now): (Stage, u64),
+) -> Denied {
+    let mut why = base.why(now, stage, Reason::TsUnacceptable);
+    why.offered = vec![offered.to_string()];
+    let (local, remote) = (base.path.local.ip(), base.path.remote.ip());
+    why.candidates = children
+        .iter()
+        .map(|child| differing(child, &Covered::configured(child, local, remote), offered))
+        .collect();
+    let side = |side: &[crate::narrow::Ts]| {
+        side.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    };
+    why.fix = children.first().map(|child| {
+        let (local, remote) = (side(&offered.local), side(&offered.remote));
+        format!(
+            "connections.{}.children.{}: local_ts: [{local}], remote_ts: [{remote}]",
+            base.connection.name, child.name
+        )
+    });
+    Denied { part: Part::note(NotifyType::TS_UNACCEPTABLE, []), why: Some(why) }
+}
+
+/// Which side has nothing in common.
+fn differing(child: &settings::Child, configured: &Covered, offered: &Covered) -> Candidate {
+    let ours_with_their_local =
+        Covered { local: offered.local.clone(), remote: configured.remote.clone() };
+    let local_fits = configured.narrowed(&ours_with_their_local).is_some();
+    let (field, offered, ours) = match local_fits {
+        false => ("local_ts", &offered.local, &configured.local),
+        true => ("remote_ts", &offered.remote, &configured.remote),
+    };
+    let side = |side: &[crate::narrow::Ts]| {
+        side.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    };
+    Candidate {
+        name: child.name.to_string(),
+        field: field.to_owned(),
+        offered: side(offered),
+        ours: side(ours),
+    }
+}
