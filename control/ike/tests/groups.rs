@@ -120,7 +120,7 @@ fn small(value: u8, len: usize) -> Vec<u8> {
 }
 
 #[test]
-fn modp_groups_take_what_lies_between_one_and_p_minus_one() {
+fn a5_modp_groups_take_what_lies_between_one_and_p_minus_one() {
     // and so the primes are those of the formula, for p - 2 is taken and p - 1 is not
     for (group, bits, k) in MODP {
         let (secret, _) = group.generate(&mut Counting::default());
@@ -144,7 +144,7 @@ fn modp_groups_take_what_lies_between_one_and_p_minus_one() {
 }
 
 #[test]
-fn ecp_groups_refuse_lengths_infinity_and_what_is_off_the_curve() {
+fn a5_ecp_groups_refuse_lengths_infinity_and_what_is_off_the_curve() {
     for (group, len) in [(Group::Ecp256, 64), (Group::Ecp384, 96), (Group::Ecp521, 132)] {
         let (secret, public) = group.generate(&mut Counting::default());
         assert!(secret.agree(&public).is_ok());
@@ -170,7 +170,7 @@ fn ecp_groups_refuse_lengths_infinity_and_what_is_off_the_curve() {
 }
 
 #[test]
-fn curve25519_refuses_lengths_and_a_shared_secret_of_zeros() {
+fn a5_curve25519_refuses_lengths_and_a_shared_secret_of_zeros() {
     let (secret, public) = Group::Curve25519.generate(&mut Counting::default());
     assert!(secret.agree(&public).is_ok());
     let one = [&[1], &[0; 31][..]].concat();

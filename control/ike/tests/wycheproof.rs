@@ -15,7 +15,7 @@ fn scalar(octets: &[u8], len: usize) -> Vec<u8> {
 }
 
 #[test]
-fn ecp_groups_take_points_of_their_curve_only() {
+fn a5_ecp_groups_take_points_of_their_curve_only() {
     // HOSTILE A5; RFC 6989 §2.3
     for (name, group, len) in [
         (ecdh::TestName::EcdhSecp256r1Ecpoint, Group::Ecp256, 32),
@@ -48,7 +48,7 @@ fn ecp_groups_take_points_of_their_curve_only() {
 }
 
 #[test]
-fn curve25519_refuses_points_of_small_order_and_takes_all_others() {
+fn a5_curve25519_refuses_points_of_small_order_and_takes_all_others() {
     // RFC 7748 §6.1, RFC 8031 §3.2
     let set = xdh::TestSet::load(xdh::TestName::X25519).expect("a test set");
     let (mut good, mut zero) = (0, 0);

@@ -10,10 +10,12 @@ import hmac
 from pathlib import Path
 
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
-from cryptography.hazmat.primitives.asymmetric import ec, x25519
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils, x25519
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.cmac import CMAC
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 HERE = Path(__file__).parent
 
@@ -257,6 +259,100 @@ def agreements():
                "peer": b_key.public_key().public_bytes_raw(), "shared": a_key.exchange(b_key.public_key())}
 
 
+# --- proofs by signature (RFC 7296 §3.8, RFC 4754, RFC 7427, RFC 8420)
+
+HASH = {"sha1": hashes.SHA1(), "sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
+# AlgorithmIdentifiers of RFC 7427 Appendix A and RFC 8420 Appendix A, put together from their object identifiers
+RSA_OID, SHA2_OID = "2a864886f70d0101", "6086480165030402"
+NUMBER = {"sha1": 5, "sha256": 11, "sha384": 12, "sha512": 13}
+
+
+def der(tag, *parts):
+    content = b"".join(parts)
+    assert len(content) < 128
+    return bytes([tag, len(content)]) + content
+
+
+def pkcs1_identifier(name):
+    return der(0x30, der(6, bytes.fromhex(RSA_OID) + bytes([NUMBER[name]])), der(5))
+
+
+def pss_identifier(name, salt_len):
+    digest = der(0x30, der(6, bytes.fromhex(SHA2_OID) + bytes([NUMBER[name] - 10])), der(5))
+    mask = der(0x30, der(6, bytes.fromhex(RSA_OID) + b"\x08"), digest)
+    return der(0x30, der(6, bytes.fromhex(RSA_OID) + b"\x0a"),
+               der(0x30, der(0xa0, digest), der(0xa1, mask), der(0xa2, der(2, bytes([salt_len])))))
+
+
+def ecdsa_identifier(name):
+    return der(0x30, der(6, bytes.fromhex("2a8648ce3d0403") + bytes([NUMBER[name] - 9])))
+
+
+ED25519_IDENTIFIER = der(0x30, der(6, bytes.fromhex("2b6570")))
+
+
+def prime(name, octets):
+    number = int.from_bytes(draw(name, octets), "big") | 3 << (8 * octets - 2) | 1
+    while any(pow(base, number - 1, number) != 1 for base in (2, 3, 5, 7)) or number % 65537 == 1:
+        number += 2
+    return number
+
+
+def pss(key, message, name, salt):
+    """EMSA-PSS (RFC 8017 §9.1.1) with a salt that is drawn, so that a second run gives the same."""
+    digest = lambda octets: hashlib.new(name, octets).digest()
+    length, bits = key.key_size // 8, key.key_size - 1
+    final = digest(bytes(8) + digest(message) + salt)
+    block = bytes(length - len(salt) - len(final) - 2) + b"\x01" + salt
+    mask = b"".join(digest(final + at.to_bytes(4, "big")) for at in range(9))[:len(block)]
+    masked = int.from_bytes(xor(block, mask), "big") & ((1 << (bits - 8 * len(final) - 8)) - 1)
+    encoded = masked.to_bytes(len(block), "big") + final + b"\xbc"
+    numbers = key.private_numbers()
+    signature = pow(int.from_bytes(encoded, "big"), numbers.d, numbers.public_numbers.n).to_bytes(length, "big")
+    key.public_key().verify(signature, message, padding.PSS(padding.MGF1(HASH[name]), len(salt)), HASH[name])
+    return signature
+
+
+def proof(scheme, key, method, auth, octets):
+    return {
+        "scheme": scheme, "method": method, "octets": octets, "auth": auth,
+        "spki": key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+        "pkcs8": key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()),
+    }
+
+
+def named(identifier, signature):
+    return bytes([len(identifier)]) + identifier + signature
+
+
+def proofs():
+    octets = draw("what AUTH covers", 200)
+    p, q = prime("p", 128), prime("q", 128)
+    d = pow(65537, -1, (p - 1) * (q - 1))
+    key = rsa.RSAPrivateNumbers(p, q, d, d % (p - 1), d % (q - 1), pow(q, -1, p), rsa.RSAPublicNumbers(65537, p * q)).private_key()
+    for name, digest in HASH.items():
+        signature = key.sign(octets, padding.PKCS1v15(), digest)
+        yield proof(f"RSASSA-PKCS1-v1_5 {name}", key, 1, signature, octets)
+        yield proof(f"RSASSA-PKCS1-v1_5 {name}", key, 14, named(pkcs1_identifier(name), signature), octets)
+        if name != "sha1":
+            signature = pss(key, octets, name, draw(f"salt {name}", digest.digest_size))
+            yield proof(f"RSASSA-PSS {name}", key, 14, named(pss_identifier(name, digest.digest_size), signature), octets)
+    for curve, name, method in ((ec.SECP256R1(), "sha256", 9), (ec.SECP384R1(), "sha384", 10), (ec.SECP521R1(), "sha512", 11)):
+        length = (curve.key_size + 7) // 8
+        scalar = int.from_bytes(draw(f"ECDSA {curve.name}", length), "big") >> 8
+        key = ec.derive_private_key(scalar, curve)
+        for hashed in ("sha256", "sha384", "sha512"):
+            signature = key.sign(octets, ec.ECDSA(HASH[hashed], deterministic_signing=True))
+            if hashed == name:
+                r, s = utils.decode_dss_signature(signature)
+                raw = r.to_bytes(length, "big") + s.to_bytes(length, "big")
+                yield proof(f"ECDSA {hashed}", key, method, raw, octets)
+            yield proof(f"ECDSA {hashed}", key, 14, named(ecdsa_identifier(hashed), signature), octets)
+    key = ed25519.Ed25519PrivateKey.from_private_bytes(draw("Ed25519", 32))
+    yield proof("Ed25519", key, 14, named(ED25519_IDENTIFIER, key.sign(octets)), octets)
+
+
 write("derivations.txt", derivations())
+write("proofs.txt", proofs())
 write("messages.txt", messages())
 write("agreements.txt", agreements())
