@@ -34,7 +34,7 @@ pub(crate) struct Family {
 pub(crate) static PORTABLE: Backend =
     Backend { name: "portable", rank: 0, aes: None, hash: None, chacha: None };
 
-/// AES-NI, PCLMULQDQ, AVX2.
+/// AES-NI, PCLMULQDQ, AVX2; BMI1 and BMI2, which came with AVX2 but may be masked by a hypervisor.
 #[cfg(target_arch = "x86_64")]
 static AESNI: Backend = Backend {
     name: "aesni",
@@ -80,7 +80,9 @@ static AVAILABLE: LazyLock<Vec<&Backend>> = LazyLock::new(detect);
 fn detect() -> Vec<&'static Backend> {
     let aesni = is_x86_feature_detected!("aes")
         && is_x86_feature_detected!("pclmulqdq")
-        && is_x86_feature_detected!("avx2");
+        && is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("bmi1")
+        && is_x86_feature_detected!("bmi2");
     let vaes = is_x86_feature_detected!("vaes") && is_x86_feature_detected!("vpclmulqdq");
     let avx512 = is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
