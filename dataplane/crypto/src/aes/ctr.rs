@@ -8,15 +8,16 @@ pub(super) const GROUP: usize = 320;
 /// Counters in [`TABLE`]: those of the longest Ethernet frame.
 const COUNTED: usize = 640;
 
-/// Counters as they stand in a block, big endian in its last four octets. Every packet starts at 1, so the
-/// few lines that are used stay in the cache, and one exclusive or makes the block: no addition, no shuffle.
+/// Counters from 1 on as they stand in a block, big endian in its last four octets. Every packet starts at
+/// 1, so the few lines that are used stay in the cache, groups start where lines do, and one exclusive or
+/// makes the block: no addition, no shuffle.
 #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
 static TABLE: Table = {
     let mut octets = [0; 16 * COUNTED + GROUP];
     let mut i = 0;
     while i < octets.len() / 16 {
-        octets[16 * i + 14] = (i >> 8) as u8;
-        octets[16 * i + 15] = i as u8;
+        octets[16 * i + 14] = ((i + 1) >> 8) as u8;
+        octets[16 * i + 15] = (i + 1) as u8;
         i += 1;
     }
     Table(octets)
@@ -41,7 +42,7 @@ fn count(first: usize) -> [u8; GROUP] {
 #[inline(always)]
 pub(super) fn blocks<L: Lanes, const Q: usize>(l: L, base: L::V, first: usize) -> [L::V; Q] {
     let counted;
-    let known = if first < COUNTED { TABLE.0.get(16 * first..) } else { None };
+    let known = if first <= COUNTED { TABLE.0.get(16 * first.wrapping_sub(1)..) } else { None };
     let counters = match known.and_then(|octets| octets.first_chunk()) {
         Some(counters) => counters,
         None => {
@@ -86,36 +87,43 @@ impl<L: Lanes, K: Keys<L>> Stream<L, K> {
         state
     }
 
-    /// The key of the last round.
+    /// The last round: `texts` under the key stream that `states` become.
     #[inline(always)]
-    pub fn last_key(self, l: L) -> L::V {
-        self.keys.last(l, self.rounds)
+    pub fn finish<const Q: usize>(self, l: L, states: [L::V; Q], texts: [L::V; Q]) -> [L::V; Q] {
+        last_round(l, self.keys.last(l, self.rounds), states, texts)
     }
+}
 
-    /// The last round, and the text where it lies. Block 0 becomes `first`, if there is one; the key stream
-    /// that it would have met is returned.
-    #[inline(always)]
-    pub fn finish<const Q: usize>(
-        self,
-        l: L,
-        state: [L::V; Q],
-        octets: &mut [u8],
-        first: Option<L::V>,
-    ) -> L::V {
-        let last_key = self.last_key(l);
-        let mut stream = l.zero();
-        unrolled!(I < Q => {
-            let octets = octets.get_mut(I * L::OCTETS..).unwrap_or(&mut []);
-            let text = l.load(octets);
-            let mut other = l.last_round(state[I], l.xor(last_key, text));
-            if let (0, Some(first)) = (I, first) {
-                stream = l.xor(other, text);
-                other = l.with_first(other, first);
-            }
-            l.store(octets, other);
-        });
-        stream
-    }
+/// The last round of `states`, under `key`, and what comes of `texts`.
+#[inline(always)]
+pub(super) fn last_round<L: Lanes, const Q: usize>(
+    l: L,
+    key: L::V,
+    states: [L::V; Q],
+    mut texts: [L::V; Q],
+) -> [L::V; Q] {
+    unrolled!(I < Q => {
+        texts[I] = l.last_round(states[I], l.xor(key, texts[I]));
+    });
+    texts
+}
+
+/// `Q` vectors from `octets` on, zeros behind the last octet.
+#[inline(always)]
+pub(super) fn load<L: Lanes, const Q: usize>(l: L, octets: &[u8]) -> [L::V; Q] {
+    let mut texts = [l.zero(); Q];
+    unrolled!(I < Q => {
+        texts[I] = l.load(octets.get(I * L::OCTETS..).unwrap_or(&[]));
+    });
+    texts
+}
+
+/// As [`load`], the other way.
+#[inline(always)]
+pub(super) fn store<L: Lanes, const Q: usize>(l: L, octets: &mut [u8], texts: [L::V; Q]) {
+    unrolled!(I < Q => {
+        l.store(octets.get_mut(I * L::OCTETS..).unwrap_or(&mut []), texts[I]);
+    });
 }
 
 /// Encrypts or decrypts every job's body in place: counter mode is its own inverse.
@@ -131,9 +139,21 @@ pub(super) fn in_place<L: Lanes, const N: usize>(l: L, jobs: &mut [CtrJob<'_>]) 
         for octets in job.body.chunks_mut(N * L::OCTETS) {
             for_vectors!(octets.len().div_ceil(L::OCTETS), N, Q => {
                 let state = stream.encrypted::<Q>(l, counter, &mut ());
-                stream.finish(l, state, octets, None);
+                in_place_under(l, stream, state, octets);
             });
             counter += N * L::LANES;
         }
     }
+}
+
+/// The last round of `Q` vectors, the last of them perhaps partly filled.
+#[inline(always)]
+fn in_place_under<L: Lanes, const Q: usize>(
+    l: L,
+    stream: Stream<L, &Loaded<L>>,
+    states: [L::V; Q],
+    octets: &mut [u8],
+) {
+    let texts = stream.finish(l, states, load(l, octets));
+    store(l, octets, texts);
 }

@@ -24,7 +24,7 @@ pub(super) use tiers::{aesni, avx512, vaes, vaes256};
 const SALT: usize = 4;
 /// Octets of powers that a tail reads at once: five vectors of four lanes, or less.
 const WINDOW: usize = 320;
-/// Blocks of a key: powers, salt, round keys, and as many as complete the window that starts with H¹.
+/// Blocks of a key: powers, rounds, round keys, and as many as complete the window that starts with H¹.
 const BLOCKS: usize = POWERS - 1 + WINDOW / 16;
 
 const _: () = assert!(BLOCKS == POWERS + 1 + ROUND_KEYS + 3);
@@ -36,7 +36,7 @@ const _: () = assert!(BLOCKS == POWERS + 1 + ROUND_KEYS + 3);
 /// of cache lines.
 #[repr(C, align(16))]
 pub(crate) struct GcmKey {
-    /// H¹⁷ to H, the salt with the number of rounds, the round keys, nothing.
+    /// H¹⁹ to H, the number of rounds, the round keys (the first with the salt in its first octets), nothing.
     blocks: [[u8; 16]; BLOCKS],
 }
 
@@ -49,20 +49,22 @@ impl GcmKey {
         let l = Aesni::detect()?;
         let mut blocks = [[0; 16]; BLOCKS];
         let (powers, rest) = blocks.split_first_chunk_mut::<POWERS>()?;
-        let (first, round_keys) = rest.split_first_mut()?;
+        let ([rounds, ..], round_keys) = rest.split_first_mut()?;
         *powers = ghash::powers(l, encrypt_zero(l, &aes));
-        first.iter_mut().zip(salt).for_each(|(to, from)| *to = *from);
-        first[SALT] = aes.rounds() as u8;
+        *rounds = aes.rounds() as u8;
         round_keys.iter_mut().zip(aes.keys()).for_each(|(to, from)| *to = *from);
+        // whatever is encrypted starts with both
+        round_keys.first_mut()?.iter_mut().zip(salt).for_each(|(to, from)| *to ^= *from);
         Some(Self { blocks })
     }
 
     /// 10, 12 or 14.
     #[inline(always)]
     fn rounds(&self) -> usize {
-        usize::from(self.blocks[POWERS][SALT])
+        usize::from(self.blocks[POWERS][0])
     }
 
+    /// In order; the salt is in the first.
     #[inline(always)]
     fn round_keys(&self) -> &RoundKeys {
         const FIRST: usize = POWERS + 1;
@@ -85,19 +87,14 @@ impl GcmKey {
         l.splat_from(self.blocks.get(POWERS.wrapping_sub(exponent)).unwrap_or(&[0; 16]))
     }
 
-    /// The salt, its octets in memory order.
+    /// What a packet whose tail has at most `blocks` blocks reads of the key, under any key, and under one
+    /// of more than 128 bits besides.
     #[inline(always)]
-    fn salt(&self) -> u32 {
-        let [a, b, c, d, ..] = self.blocks[POWERS];
-        u32::from_le_bytes([a, b, c, d])
-    }
-
-    /// What a packet whose end is `blocks` blocks, the length block included, reads of the key.
-    #[inline(always)]
-    fn needed(&self, blocks: usize) -> &[u8] {
-        let first = POWERS.saturating_sub(blocks);
-        let octets = self.blocks.as_flattened();
-        octets.get(16 * first..16 * (POWERS + 12)).unwrap_or(octets)
+    fn needed(&self, blocks: usize) -> (&[u8], &[u8]) {
+        const LAST: usize = POWERS + 1 + 11;
+        let (all, longer) = self.blocks.split_at(LAST);
+        let (_, all) = all.split_at(POWERS.saturating_sub(blocks));
+        (all.as_flattened(), longer.as_flattened())
     }
 }
 

@@ -5,8 +5,9 @@
 //! expanded), and a carry-less product needs no shift.
 use super::lanes::Lanes;
 
-/// Powers of the hash key that a [`GcmKey`](super::GcmKey) holds: the group's 16 blocks and the length block.
-pub(super) const POWERS: usize = 17;
+/// Powers of the hash key that a [`GcmKey`](super::GcmKey) holds: as many as the longest tail has blocks, the
+/// length block included.
+pub(super) const POWERS: usize = 19;
 
 /// Products that wait for their reduction, in every lane.
 #[derive(Clone, Copy)]
@@ -57,7 +58,7 @@ impl<L: Lanes> Sums<L> {
     }
 }
 
-/// H¹⁷ to H, from the cipher's encryption of zero.
+/// H¹⁹ to H, from the cipher's encryption of zero.
 #[inline(always)]
 pub(super) fn powers<L: Lanes>(l: L, encrypted_zero: u128) -> [[u8; 16]; POWERS] {
     let h = l.at_lane(times_x(encrypted_zero.swap_bytes()), 0);

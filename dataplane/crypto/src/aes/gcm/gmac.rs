@@ -1,9 +1,10 @@
 //! ENCR_NULL_AUTH_AES_GMAC (RFC 4543): GCM's hash over the whole packet as associated data, and nothing
 //! encrypted but the tag.
 use super::super::abreast::{Keys, for_vectors};
+use super::super::ctr;
 use super::super::ghash;
 use super::super::lanes::Lanes;
-use super::group::Hashing;
+use super::group::{Hashing, octets_in_groups};
 use super::short;
 use super::stream::{Job, icv_is, tag, write_icv};
 use super::tail::{self, Tail};
@@ -66,15 +67,13 @@ fn hash_from<L: Lanes, const N: usize, Outcome>(
 ) -> L::V {
     let lengths = ghash::lengths(job.octets.len() + job.associated - HEADER, 0);
     let octets = job.octets.get_mut(from..).unwrap_or_default();
-    let whole = octets.len().saturating_sub(1) / (N * L::OCTETS) * (N * L::OCTETS);
-    let (groups, rest) = octets.split_at_mut(whole);
-    for octets in groups.chunks_exact(N * L::OCTETS) {
-        hash = Hashing::<L, N>::last(l, job.key, octets, hash).alone(l);
+    let (groups, rest) = octets.split_at_mut(octets_in_groups::<L, N>(octets.len()));
+    for group in groups.chunks_exact(N * L::OCTETS) {
+        hash = Hashing::<L, N>::new(l, job.key, ctr::load(l, group), hash).alone(l);
     }
-    let vectors = tail::vectors::<L>(rest.len());
     let tail = Tail { key: job.key, len: rest.len(), hash, lengths };
-    for_vectors!(vectors, N + 1, Q => {
-        hash = tail.of::<Q>(l, rest);
+    for_vectors!(tail::vectors::<L>(rest.len()), N + 1, Q => {
+        hash = tail.of::<Q>(l, tail::read::<L, Q>(l, rest));
     });
     hash
 }

@@ -3,29 +3,29 @@ use super::super::abreast::{Beside, unrolled};
 use super::super::ghash::Sums;
 use super::super::lanes::Lanes;
 use super::GcmKey;
+use super::tail;
 
-/// A whole group of ciphertext to hash.
+/// A whole group of ciphertext to hash. The hash stays spread over the lanes: all of them multiply by the same
+/// powers, and what lane j lacks, H to the −j, the powers of the tail make good.
 pub(super) struct Hashing<'a, L: Lanes, const N: usize> {
     key: &'a GcmKey,
-    octets: &'a [u8],
+    texts: [L::V; N],
     sums: Sums<L>,
     /// The hash of what lies in front, to be added to the group's first blocks.
     hash: L::V,
-    last: bool,
+}
+
+/// Octets of the groups of `N` vectors in front of a tail that the lanes of their hash fit into.
+#[inline(always)]
+pub(super) const fn octets_in_groups<L: Lanes, const N: usize>(octets: usize) -> usize {
+    let of_group = N * L::OCTETS;
+    tail::blocks(octets).saturating_sub(tail::least::<L>()) / (N * L::LANES) * of_group
 }
 
 impl<'a, L: Lanes, const N: usize> Hashing<'a, L, N> {
-    /// A group that is not the last whole one. The hash stays spread over the lanes: all multiply by the
-    /// same powers, and what lane j lacks, H to the −j, the powers of the last group make good.
     #[inline(always)]
-    pub fn in_lanes(l: L, key: &'a GcmKey, octets: &'a [u8], hash: L::V) -> Self {
-        Self { key, octets, sums: Sums::new(l), hash, last: false }
-    }
-
-    /// The last whole group. Its hash is in lane 0.
-    #[inline(always)]
-    pub fn last(l: L, key: &'a GcmKey, octets: &'a [u8], hash: L::V) -> Self {
-        Self { key, octets, sums: Sums::new(l), hash, last: true }
+    pub fn new(l: L, key: &'a GcmKey, texts: [L::V; N], hash: L::V) -> Self {
+        Self { key, texts, sums: Sums::new(l), hash }
     }
 
     /// All of it, where no AES is at hand.
@@ -40,20 +40,17 @@ impl<'a, L: Lanes, const N: usize> Hashing<'a, L, N> {
     /// The hash with the group in it.
     #[inline(always)]
     pub fn finish(self, l: L) -> L::V {
-        if self.last { self.sums.reduce(l) } else { self.sums.reduce_lanes(l) }
+        self.sums.reduce_lanes(l)
     }
 
     #[inline(always)]
+    #[allow(clippy::indexing_slicing, reason = "a constant where it is inlined")]
     fn hash_vector(&mut self, l: L, q: usize) {
-        let octets = self.octets.get(q * L::OCTETS..).unwrap_or(&[]);
-        let mut blocks = l.reverse(l.load(octets));
+        let mut blocks = l.reverse(self.texts[q]);
         if q == 0 {
             blocks = l.xor(blocks, self.hash);
         }
-        let exponent = (N - q) * L::LANES;
-        let power =
-            if self.last { l.load(self.key.powers(exponent)) } else { self.key.power(l, exponent) };
-        self.sums.add(l, blocks, power);
+        self.sums.add(l, blocks, self.key.power(l, (N - q) * L::LANES));
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) const BLOCK: usize = 16;
 /// the block.
 pub(super) struct Job<'a, Outcome> {
     pub key: &'a GcmKey,
-    /// Salt and explicit IV, and counter 0 (RFC 4106 §4).
+    /// The explicit IV where it stands in a counter block (RFC 4106 §4); the key has the salt.
     nonce: u128,
     /// Block 0: header and explicit IV as they have to stand in the packet.
     pub first: u128,
@@ -78,7 +78,7 @@ impl<'a, Outcome> Job<'a, Outcome> {
         icv: &'a mut [u8],
         outcome: Outcome,
     ) -> Self {
-        let nonce = u128::from(key.salt()) | u128::from(iv) << 32;
+        let nonce = u128::from(iv) << 32;
         let first = u128::from(header) | u128::from(iv) << 64;
         // without ESN the header is the associated data, and differs from block 0 by the IV alone
         let (instead, associated) = match extended {
@@ -88,7 +88,7 @@ impl<'a, Outcome> Job<'a, Outcome> {
         Self { key, nonce, first, instead, associated, octets, icv, outcome }
     }
 
-    /// The whitened nonce in every lane.
+    /// The whitened nonce in every lane, salt and all.
     #[inline(always)]
     pub fn base<L: Lanes>(&self, l: L) -> L::V {
         let whitening = self.key.round_keys().key(l, 0);

@@ -1,10 +1,22 @@
-//! The end of a packet, the whole of a short one: up to a group of vectors, the last partly filled, and
-//! the length block.
-use super::super::abreast::unrolled;
+//! The end of a packet, the whole of a short one: up to a group of vectors and what completes the lanes of its
+//! hash, the last vector partly filled, and the length block.
+use super::super::abreast::{Beside, unrolled};
 use super::super::ghash::Sums;
 use super::super::lanes::Lanes;
 use super::GcmKey;
 use super::stream::BLOCK;
+
+/// Blocks of a tail of `octets`, the length block included.
+#[inline(always)]
+pub(super) const fn blocks(octets: usize) -> usize {
+    octets.div_ceil(BLOCK) + 1
+}
+
+/// The fewest blocks of a tail behind a group: each lane of the group's hash is added to one, and one is text.
+#[inline(always)]
+pub(super) const fn least<L: Lanes>() -> usize {
+    if L::LANES < 2 { 2 } else { L::LANES }
+}
 
 /// Vectors for a tail of `octets`: its blocks and the length block, which at one lane goes alone.
 #[inline(always)]
@@ -32,34 +44,44 @@ fn start<L: Lanes>(octets: &[u8], q: usize) -> usize {
     octets.len().min(q * L::OCTETS)
 }
 
-/// Vector `q` of `Q`, zeros behind the last octet.
+/// All `Q` vectors, zeros behind the last octet.
 #[inline(always)]
-pub(super) fn read<L: Lanes, const Q: usize>(l: L, octets: &[u8], q: usize) -> L::V {
-    let (_, octets) = octets.split_at(start::<L>(octets, q));
-    if is_whole::<L, Q>(q) { l.load(octets) } else { l.load_tail(octets) }
+pub(super) fn read<L: Lanes, const Q: usize>(l: L, octets: &[u8]) -> [L::V; Q] {
+    let mut texts = [l.zero(); Q];
+    unrolled!(I < Q => {
+        let (_, octets) = octets.split_at(start::<L>(octets, I));
+        texts[I] = if is_whole::<L, Q>(I) { l.load(octets) } else { l.load_tail(octets) };
+    });
+    texts
 }
 
 /// As [`read`], the other way.
 #[inline(always)]
-pub(super) fn write<L: Lanes, const Q: usize>(l: L, octets: &mut [u8], q: usize, text: L::V) {
-    let (_, octets) = octets.split_at_mut(start::<L>(octets, q));
-    if is_whole::<L, Q>(q) { l.store(octets, text) } else { l.store_tail(octets, text) }
+pub(super) fn write<L: Lanes, const Q: usize>(l: L, octets: &mut [u8], texts: [L::V; Q]) {
+    unrolled!(I < Q => {
+        let (_, octets) = octets.split_at_mut(start::<L>(octets, I));
+        if is_whole::<L, Q>(I) { l.store(octets, texts[I]) } else { l.store_tail(octets, texts[I]) }
+    });
 }
 
-/// `text`, zeros behind the last octet.
+/// The first `len` octets of `texts`, then zeros.
 #[inline(always)]
-pub(super) fn cut<L: Lanes, const Q: usize>(l: L, octets: &[u8], q: usize, text: L::V) -> L::V {
-    let left = octets.len().saturating_sub(q * L::OCTETS);
-    if is_whole::<L, Q>(q) { text } else { l.keep(text, left) }
+pub(super) fn cut<L: Lanes, const Q: usize>(l: L, len: usize, mut texts: [L::V; Q]) -> [L::V; Q] {
+    unrolled!(I < Q => {
+        if !is_whole::<L, Q>(I) {
+            texts[I] = l.keep(texts[I], len.saturating_sub(I * L::OCTETS));
+        }
+    });
+    texts
 }
 
 /// What is hashed of a tail.
 #[derive(Clone, Copy)]
 pub(super) struct Tail<'a, L: Lanes> {
     pub key: &'a GcmKey,
-    /// Octets of the tail: at least one, at most a group.
+    /// Octets of the tail: at least one.
     pub len: usize,
-    /// What to add to its first block.
+    /// What to add to its first blocks.
     pub hash: L::V,
     /// The length block.
     pub lengths: u128,
@@ -70,15 +92,15 @@ impl<L: Lanes> Tail<'_, L> {
     /// the last octet.
     #[inline(always)]
     pub fn add<const Q: usize>(&self, l: L, sums: &mut Sums<L>, q: usize, text: L::V) {
-        let blocks = self.len.div_ceil(BLOCK);
+        let blocks = blocks(self.len);
         let mut hashed = l.reverse(text);
         if q == 0 {
             hashed = l.xor(hashed, self.hash);
         }
         if q + 1 == Q && L::LANES > 1 {
-            hashed = l.xor(hashed, l.at_lane(self.lengths, blocks % L::LANES));
+            hashed = l.xor(hashed, l.at_lane(self.lengths, (blocks - 1) % L::LANES));
         }
-        let (_, powers) = self.key.powers(blocks + 1).split_at(q * L::OCTETS);
+        let (_, powers) = self.key.powers(blocks).split_at(q * L::OCTETS);
         sums.add(l, hashed, l.load(powers));
     }
 
@@ -90,14 +112,54 @@ impl<L: Lanes> Tail<'_, L> {
         }
     }
 
-    /// The hash of all of `octets`.
+    /// The hash, all of `texts` in it.
     #[inline(always)]
-    pub fn of<const Q: usize>(&self, l: L, octets: &[u8]) -> L::V {
+    pub fn of<const Q: usize>(&self, l: L, texts: [L::V; Q]) -> L::V {
         let mut sums = Sums::new(l);
         unrolled!(I < Q => {
-            self.add::<Q>(l, &mut sums, I, read::<L, Q>(l, octets, I));
+            self.add::<Q>(l, &mut sums, I, texts[I]);
         });
         self.add_lengths(l, &mut sums);
         sums.reduce(l)
+    }
+}
+
+/// The tail of a long packet, hashed beside its decryption.
+pub(super) struct Hashing<'a, L: Lanes, const Q: usize> {
+    tail: Tail<'a, L>,
+    texts: [L::V; Q],
+    sums: Sums<L>,
+}
+
+impl<'a, L: Lanes, const Q: usize> Hashing<'a, L, Q> {
+    #[inline(always)]
+    pub fn new(l: L, tail: Tail<'a, L>, texts: [L::V; Q]) -> Self {
+        Self { tail, texts, sums: Sums::new(l) }
+    }
+
+    /// The hash with the tail in it.
+    #[inline(always)]
+    pub fn finish(mut self, l: L) -> L::V {
+        if Q == 9 {
+            self.add(l, 8);
+        }
+        self.tail.add_lengths(l, &mut self.sums);
+        self.sums.reduce(l)
+    }
+
+    #[inline(always)]
+    #[allow(clippy::indexing_slicing, reason = "a constant where it is inlined")]
+    fn add(&mut self, l: L, q: usize) {
+        self.tail.add::<Q>(l, &mut self.sums, q, self.texts[q]);
+        self.sums.fence(l);
+    }
+}
+
+impl<L: Lanes, const Q: usize> Beside<L> for Hashing<'_, L, Q> {
+    #[inline(always)]
+    fn step(&mut self, l: L, round: usize) {
+        if round < Q {
+            self.add(l, round);
+        }
     }
 }

@@ -100,19 +100,19 @@ macro_rules! kernel {
             }
 
             #[inline(always)]
-            fn long<'a>(self, job: &mut $job<'a>) {
+            fn long<'a>(self, jobs: &mut [$job<'a>]) {
                 #[target_feature(enable = $features)]
-                fn compiled(lanes: $lanes, job: &mut $job<'_>) {
+                fn compiled(lanes: $lanes, jobs: &mut [$job<'_>]) {
                     const IN_REGISTERS: bool = <$lanes as Lanes>::LANES == 4;
                     // a constant for each length of key: all round keys stay in registers
-                    match job.key.rounds() {
-                        10 if IN_REGISTERS => $source::long::<$lanes, $vectors>(lanes, job, 10),
-                        14 if IN_REGISTERS => $source::long::<$lanes, $vectors>(lanes, job, 14),
-                        rounds => $source::long::<$lanes, $vectors>(lanes, job, rounds),
+                    match jobs.first().map_or(0, |job| job.key.rounds()) {
+                        10 if IN_REGISTERS => $source::long::<$lanes, $vectors>(lanes, jobs, 10),
+                        14 if IN_REGISTERS => $source::long::<$lanes, $vectors>(lanes, jobs, 14),
+                        rounds => $source::long::<$lanes, $vectors>(lanes, jobs, rounds),
                     }
                 }
                 // SAFETY: as above.
-                unsafe { compiled(self.0, job) }
+                unsafe { compiled(self.0, jobs) }
             }
         }
     };
