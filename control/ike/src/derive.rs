@@ -219,3 +219,62 @@ pub fn psk_auth(prf: Prf, psk: &Key, octets: &[u8]) -> Key {
     let padded = prf.compute(psk.expose(), &[b"Key Pad for IKEv2"]);
     prf.compute(padded.expose(), &[octets])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use EncryptionId as E;
+    use IntegrityId as I;
+
+    #[test]
+    fn esp_suites_take_keys_and_salts_of_their_rfcs() {
+        let aead = |encr, bits| ChildLengths::esp(encr, bits, None).map(|lengths| lengths.encr);
+        for (encr, bits, len) in [
+            (E::ENCR_AES_GCM_16, Some(256), Some(36)),
+            (E::ENCR_AES_GCM_8, Some(128), Some(20)),
+            (E::ENCR_AES_CCM_12, Some(192), Some(27)),
+            (E::ENCR_NULL_AUTH_AES_GMAC, Some(128), Some(20)),
+            (E::ENCR_AES_CTR, Some(128), Some(20)),
+            (E::ENCR_AES_CBC, Some(256), Some(32)),
+            (E::ENCR_CHACHA20_POLY1305, None, Some(36)),
+            (E::ENCR_3DES, None, Some(24)),
+            (E::ENCR_DES, None, Some(8)),
+            (E::ENCR_NULL, None, Some(0)),
+            (E::ENCR_BLOWFISH, Some(448), Some(56)),
+            (E::ENCR_CAST, None, Some(16)),
+            // a length that is missing, not wanted, or no whole octets; an algorithm nobody knows
+            (E::ENCR_AES_GCM_16, None, None),
+            (E::ENCR_AES_CBC, None, None),
+            (E::ENCR_CHACHA20_POLY1305, Some(256), None),
+            (E::ENCR_3DES, Some(192), None),
+            (E::ENCR_NULL, Some(0), None),
+            (E::ENCR_RC5, Some(41), None),
+            (EncryptionId(1024), Some(128), None),
+        ] {
+            assert_eq!(aead(encr, bits), len, "{encr} {bits:?}");
+        }
+        let integ =
+            |integ| ChildLengths::esp(E::ENCR_NULL, None, Some(integ)).map(|lengths| lengths.integ);
+        for (id, len) in [
+            (I::NONE, Some(0)),
+            (I::AUTH_HMAC_MD5_96, Some(16)),
+            (I::AUTH_HMAC_SHA1_96, Some(20)),
+            (I::AUTH_AES_XCBC_96, Some(16)),
+            (I::AUTH_HMAC_SHA2_256_128, Some(32)),
+            (I::AUTH_HMAC_SHA2_384_192, Some(48)),
+            (I::AUTH_HMAC_SHA2_512_256, Some(64)),
+            (I::AUTH_DES_MAC, None),
+        ] {
+            assert_eq!(integ(id), len, "{id}");
+        }
+    }
+
+    #[test]
+    fn a_child_with_keys_of_no_octets_has_none() {
+        let nonces = Nonces { initiator: &[1; 16], responder: &[2; 16] };
+        let lengths = ChildLengths { encr: 0, integ: 0 };
+        let keys = ChildKeys::derive(Prf::HmacSha1, &Key::default(), None, nonces, lengths);
+        let keys = keys.unwrap();
+        assert!(keys.from_initiator.encr.is_empty() && keys.from_responder.integ.is_empty());
+    }
+}

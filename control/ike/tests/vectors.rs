@@ -1,4 +1,5 @@
 //! Everything against an independent implementation (tests/vectors/make.py) and published examples.
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 mod common;
 
@@ -73,7 +74,7 @@ fn keymat_is_cut_initiator_first_and_encryption_first() {
 fn keys(block: &Block) -> Keys {
     let (e, a) = (block.key("encr_key"), block.key("integ_key"));
     let (ei, er, ai, ar) = (e.clone(), e, a.clone(), a);
-    Keys { ei, er, ai, ar, ..Keys { d: Key::default(), ..none() } }
+    Keys { ei, er, ai, ar, ..none() }
 }
 
 fn none() -> Keys {
@@ -102,6 +103,24 @@ fn every_message_is_sealed_and_opened_as_by_the_other_implementation() {
         }
     }
     assert_eq!(sealed, all.len() / 6 * 5);
+}
+
+#[test]
+fn the_message_of_rfc_7634_appendix_b_opens() {
+    let text = "key = 808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9fa0a1a2a3
+        message = c0c1c2c3c4c5c6c7d0d1d2d3d4d5d6d72e202500000000090000004529000029\
+        1011121314151617610394701f8d017f7c129248896b71bfe25236efd7cdc67066906315b2"
+        .replace("        ", "");
+    let block = &blocks(&text)[0];
+    let encr = Encr::ChaCha20Poly1305;
+    let suite = Suite::new(encr, Prf::HmacSha2_256, None, Group::Curve25519).expect("a suite");
+    let keys = Keys { ei: block.key("key"), er: block.key("key"), ..none() };
+    let (_, opener) = protect::pair(&suite, &keys, false);
+    let datagram = block.octets("message");
+    let message = Message::parse(&datagram).expect("a message");
+    let opened = opener.open(&message.sealed().expect("encrypted")).expect("opens");
+    assert_eq!(opened.first, PayloadType::NOTIFY);
+    assert_eq!(opened.payloads.expose(), [0, 0, 0, 12, 0, 0, 0x40, 1, 0, 0, 0, 10]);
 }
 
 #[test]

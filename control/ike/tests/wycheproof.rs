@@ -1,5 +1,6 @@
 //! Wycheproof's traps, laid in the way that IKE goes: public values through [`Secret::agree`], MACs through
 //! PRFs and integrity algorithms.
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 mod common;
 
