@@ -104,6 +104,12 @@ impl Trust {
         Err(search.worst.map_or_else(unknown, |(_, refused)| refused))
     }
 
+    /// The Certification Authority field of a CERTREQ for these anchors: the SHA-1 hashes of their keys, one after the
+    /// other (RFC 7296 §3.7).
+    pub fn certreq(&self) -> Vec<u8> {
+        self.anchors.iter().flat_map(|anchor| anchor.public_key().certreq_hash()).collect()
+    }
+
     /// What every certificate of a path must pass.
     fn sound(&self, certificate: &Certificate, now: u64) -> Result<(), Check> {
         let (not_before, not_after) = (certificate.not_before(), certificate.not_after());
@@ -286,11 +292,12 @@ fn candidates<'a>(certificate: &Certificate, among: &'a [Certificate]) -> Vec<&'
     out
 }
 
-/// A path holds each subject with each key once: no circles through cross-certificates.
+/// A path holds each certificate once, and each CA with each key once: no circles through cross-certificates.
 fn already(path: &[&Certificate], issuer: &Certificate) -> bool {
-    path.iter().any(|one| {
+    let same = |one: &Certificate| {
         one.public_key().spki() == issuer.public_key().spki() && one.subject() == issuer.subject()
-    })
+    };
+    path.contains(&issuer) || path.iter().skip(1).any(|one| same(one))
 }
 
 /// RFC 5280 §6.1.4 (k) to (n).

@@ -1,5 +1,6 @@
 //! What the openssl program makes and thinks (`data/make.sh`), held against what we read and think; and the other way
 //! round, for which the program must be installed.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 use pki::{
     AltName, BadFile, BadKey, Certificate, Check, Curve, Hash, Identity, Name, PrivateKey,
     PublicKey, Purpose, Request, Scheme, Trust,
@@ -49,8 +50,17 @@ fn same(number: u32, check: &Check) -> bool {
 
 #[test]
 fn chains_are_judged_as_openssl_judges_them() {
-    // where the program was asked less than we ask: leaf usage, SHA-1
-    let stricter = ["ca-itself", "signed-with-sha1"];
+    // where the program was asked less than we ask: purposes, SHA-1, SHA-224, policies, roots of version 1
+    let stricter = [
+        "ca-itself",
+        "signed-with-sha1",
+        "signed-with-sha224",
+        "eku-code-signing",
+        "eku-of-ca",
+        "ku-encipherment",
+        "explicit-policy",
+        "version-1-root",
+    ];
     let verdicts = String::from_utf8(read("chains/verdicts")).unwrap();
     assert!(verdicts.lines().count() > 50);
     for line in verdicts.lines() {
@@ -75,7 +85,14 @@ fn ours_is_stricter_where_policy_is() {
     assert_eq!(verify("signed-with-sha1", NOW, |_| {}), Err(Check::WeakHash));
     assert_eq!(verify("signed-with-sha1", NOW, |trust| trust.limits.sha1 = true), Ok(2));
     let signs_only = Check::KeyUsage { wanted: "digitalSignature" };
-    assert_eq!(verify("ca-itself", NOW, |_| {}), Err(signs_only));
+    assert_eq!(verify("ca-itself", NOW, |_| {}), Err(signs_only.clone()));
+    assert_eq!(verify("ku-encipherment", NOW, |_| {}), Err(signs_only));
+    let code = Check::ExtendedKeyUsage { have: vec!["1.3.6.1.5.5.7.3.3".into()] };
+    assert_eq!(verify("eku-code-signing", NOW, |_| {}), Err(code.clone()));
+    assert_eq!(verify("eku-of-ca", NOW, |_| {}), Err(code));
+    assert_eq!(verify("explicit-policy", NOW, |_| {}), Err(Check::ExplicitPolicy));
+    assert_eq!(verify("version-1-root", NOW, |_| {}), Err(Check::NotCa));
+    assert_eq!(verify("signed-with-sha224", NOW, |_| {}), Err(Check::SignatureAlgorithm));
     let small = verify("key-rsa", NOW, |trust| trust.limits.rsa_bits = 3072..=4096);
     assert!(matches!(small, Err(Check::KeySize { least: 3072, .. })), "{small:?}");
     let large = verify("signed-by-rsa", NOW, |trust| trust.limits.rsa_bits = 1024..=1536);
@@ -84,9 +101,13 @@ fn ours_is_stricter_where_policy_is() {
 
 #[test]
 fn paths_are_as_long_as_they_need_to_be() {
-    for (name, certificates) in
-        [("one-ca", 2), ("intermediate", 3), ("cross", 3), ("pathlen-self-issued", 4)]
-    {
+    for (name, certificates) in [
+        ("trusted-by-itself", 1),
+        ("one-ca", 2),
+        ("intermediate", 3),
+        ("cross", 3),
+        ("pathlen-self-issued", 4),
+    ] {
         assert_eq!(verify(name, NOW, |_| {}), Ok(certificates), "{name}");
     }
     let short = verify("pathlen-self-issued", NOW, |trust| trust.limits.path = 3);
@@ -121,6 +142,15 @@ fn keys_of_every_form_are_read() {
     }
     let old = PrivateKey::read(&read("keys/rsa.old-encrypted.pem"), Some(PASSWORD)).unwrap_err();
     assert!(old.to_string().contains("openssl pkcs8 -topk8"), "{old}");
+}
+
+#[test]
+fn certreq_holds_the_hashes_of_the_anchors_keys() {
+    let anchors = several("chains/both-roots-of-one-name.trust.pem");
+    let expected: Vec<u8> =
+        anchors.iter().flat_map(|one| Hash::Sha1.digest(one.public_key().spki())).collect();
+    let field = Trust::new(anchors).certreq();
+    assert_eq!((field.len(), field), (40, expected));
 }
 
 #[test]

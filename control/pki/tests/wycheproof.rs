@@ -1,4 +1,5 @@
 //! Wycheproof's signatures (C1, C2): every one through [`pki::PublicKey`] as IKE uses it.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 use pki::{Curve, Hash, PublicKey, Scheme};
 use wycheproof::TestResult;
 use wycheproof::ecdsa::TestName as Ecdsa;

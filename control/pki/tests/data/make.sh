@@ -8,7 +8,7 @@ PASSWORD="correct horse"
 rm -rf keys chains && mkdir keys chains
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 
-quiet() { "$@" 2>>"$work/log" || { cat "$work/log" >&2; exit 1; }; }
+quiet() { "$@" 2>>"$work/log" || { tail -3 "$work/log" >&2; exit 1; }; }
 
 # --- keys: one of each kind, and every form that people have
 key() { quiet openssl genpkey -out "keys/$1.pem" "${@:2}"; quiet openssl pkey -in "keys/$1.pem" -pubout -outform DER -out "keys/$1.spki"; }
@@ -56,7 +56,7 @@ extendedKeyUsage=serverAuth,clientAuth'
 cert() {
   local name=$1 subject=$2 key=$3 issuer=$4 signer=$5 extensions=$6; shift 6
   printf 'subjectKeyIdentifier=hash\n' >"$work/ext"
-  [ "$issuer" = - ] || printf 'authorityKeyIdentifier=keyid\n' >>"$work/ext"
+  [ "$issuer" = - ] || [ "$issuer" = v1-root ] || printf 'authorityKeyIdentifier=keyid\n' >>"$work/ext"
   printf '%s\n' "$extensions" >>"$work/ext" # last: it may end in sections
   quiet openssl req -new -utf8 -key "$work/$key.key" -subj "$subject" -out "$work/csr"
   local sign=(-signkey "$work/$signer.key")
@@ -172,6 +172,35 @@ chain critical-extension critical root ''
 cert uncritical '/CN=x' ec3 root ec "$PEER
 1.2.3.4.5=ASN1:NULL"
 chain unknown-extension uncritical root ''
+
+# purposes
+purpose() { cert "$1" /CN=x ec3 root ec "$2"; chain "$1" "$1" root ''; }
+purpose eku-code-signing 'extendedKeyUsage=codeSigning'
+purpose eku-any 'extendedKeyUsage=anyExtendedKeyUsage'
+purpose eku-ipsec-ike 'extendedKeyUsage=codeSigning,1.3.6.1.5.5.7.3.17'
+purpose eku-server 'extendedKeyUsage=serverAuth'
+purpose no-extensions-but-key-id 'basicConstraints=CA:FALSE'
+purpose ku-encipherment 'keyUsage=keyEncipherment'
+purpose ku-non-repudiation 'keyUsage=nonRepudiation'
+cert ca-code-signing '/CN=Code' ec2 root ec "$CA
+extendedKeyUsage=codeSigning"
+cert under-code-signing /CN=x ec3 ca-code-signing ec2 "$PEER"
+chain eku-of-ca under-code-signing root ca-code-signing
+cert ca-policy '/CN=Policy' ec2 root ec "$CA
+policyConstraints=critical,requireExplicitPolicy:0"
+cert under-policy /CN=x ec3 ca-policy ec2 "$PEER"
+chain explicit-policy under-policy root ca-policy
+cert self '/CN=self' ec3 - ec3 "$PEER"
+chain trusted-by-itself self self ''
+cert by-sha224 /CN=x ec3 root ec "$PEER" -sha224
+chain signed-with-sha224 by-sha224 root ''
+quiet openssl req -new -key "$work/ec3.key" -subj /CN=v1 -out "$work/csr"
+quiet openssl x509 -req -in "$work/csr" -CA "$work/root.pem" -CAkey "$work/ec.key" -set_serial 7 -days 20000 -out "$work/v1.pem"
+chain version-1-peer v1 root ''
+quiet openssl req -new -key "$work/ec4.key" -subj '/CN=V1 Root' -out "$work/csr"
+quiet openssl x509 -req -in "$work/csr" -signkey "$work/ec4.key" -set_serial 7 -days 20000 -out "$work/v1-root.pem"
+cert under-v1 /CN=x ec3 v1-root ec4 "$PEER"
+chain version-1-root under-v1 v1-root ''
 
 # signatures of every kind
 for kind in rsa p384 p521 ed25519; do
