@@ -69,6 +69,9 @@ pub fn certificates(octets: &[u8]) -> Result<Vec<Certificate>, BadFile> {
 
 /// Reads a PKCS#12 file (RFC 7292) in DER. Old files encrypted by 3DES or RC2 open too.
 ///
+/// For files of the operator's own alone: how often its password is hashed is the file's choice, and the library that
+/// opens it does not wipe its copy of the key.
+///
 /// # Errors
 /// [`BadFile`].
 pub fn pkcs12(octets: &[u8], password: &str) -> Result<Identified, BadFile> {
