@@ -40,16 +40,47 @@ impl<'a> Chained<'a> for Chain<'a> {
     }
 }
 
-/// Chains of so many blocks are done before the keys of several lanes would be side by side.
+/// Chains of so many blocks are done before the keys of two lanes at a time would be side by side.
 const SHORT: usize = 6;
+
+/// So many blocks as fill vectors of `width`.
+const fn whole(count: usize, width: usize) -> usize {
+    count - count % width
+}
+
+/// Some blocks in every lane, one after another.
+macro_rules! blocks {
+    ($keys:ident, $schedules:ident, $state:ident, $text:ident, $vectors:tt, [$($j:literal),+]) => {
+        $(
+            let schedules = afresh($schedules);
+            block!($keys, schedules, $state, $text, $j, $vectors);
+        )+
+    };
+}
+
+/// The same, but the compiler cannot know that. It would otherwise take the round keys of all lanes out of the
+/// loop, many more than there are registers, and move them back and forth.
+#[inline(always)]
+fn afresh<T>(keys: &T) -> &T {
+    let mut keys: *const T = keys;
+    // SAFETY: there is no instruction in it.
+    #[cfg(not(miri))]
+    unsafe {
+        core::arch::asm!("/* {0} */", inout(reg) keys, options(readonly, nostack, preserves_flags))
+    };
+    #[cfg(miri)]
+    let _ = &mut keys;
+    // SAFETY: it was a reference a moment ago, and borrowed for as long.
+    unsafe { &*keys }
+}
 
 /// One block in every lane, rounds and vectors written out: what the compiler unrolls at its own discretion
 /// it does not always, and then it keeps the state in memory.
 macro_rules! block {
-    ($keys:ident, $schedules:ident, $state:ident, $text:ident, [$($k:literal),+]) => {
+    ($keys:ident, $schedules:ident, $state:ident, $text:ident, $j:literal, [$($k:literal),+]) => {
         $(
             let key = vector::round_key(&$schedules[$k], 0);
-            $state[$k] = vector::xor($state[$k], vector::xor($text[$k], key));
+            $state[$k] = vector::xor($state[$k], vector::xor($text[$k][$j], key));
         )+
         block!(@ $schedules, $state, [$($k),+], [1, 2, 3, 4, 5, 6, 7, 8, 9]);
         if $keys > 11 {
@@ -61,6 +92,7 @@ macro_rules! block {
         $(
             let key = vector::round_key(&$schedules[$k], $keys - 1);
             $state[$k] = vector::encrypt_last($state[$k], key);
+            $text[$k][$j] = $state[$k];
         )+
     };
     (@ $schedules:ident, $state:ident, $vectors:tt, [$($round:literal),+]) => {
@@ -77,7 +109,7 @@ macro_rules! block {
 /// Stamps out the lanes for one width of vector: a kernel for each number of vectors that pays.
 macro_rules! chains {
     (
-        $name:ident, $features:tt, $width:ident, [$($all:literal),+],
+        $name:ident, $features:tt, $width:ident $span:tt, [$($all:literal),+],
         {$($step:ident: $count:literal vectors [$($k:literal),+] in $cycles:literal;)+}
     ) => {
         pub(in crate::aes) mod $name {
@@ -91,7 +123,7 @@ macro_rules! chains {
             /// Runs all chains, keys all of one length.
             #[target_feature(enable = $features)]
             pub fn run<'a, J: Chained<'a>>(chains: &mut [J]) {
-                if WIDTH > 1 && chains.iter().all(|chain| chain.count() <= SHORT) {
+                if WIDTH == 2 && chains.iter().all(|chain| chain.count() <= SHORT) {
                     return narrow::run(chains);
                 }
                 match chains.first().map(|chain| chain.key().rounds()) {
@@ -155,13 +187,24 @@ macro_rules! chains {
                     let count = lanes.blocks($count * WIDTH, idle);
                     let starts = &lanes.starts;
                     let mut state = [$(join(&lanes.state, $k)),+];
-                    for at in 0..count {
-                        // SAFETY: `at` is below `count`, and every lane has as many blocks.
-                        let text = [$(unsafe { gather(starts, $k, at) }),+];
-                        block!(KEYS, schedules, state, text, [$($k),+]);
+                    let whole = whole(count, WIDTH);
+                    for at in (0..whole).step_by(WIDTH) {
+                        // SAFETY: `at` and as many behind it as a vector has are below `count`, and every
+                        // lane has as many blocks.
+                        let mut text = [$(unsafe { vector::gather(&starts[$k * WIDTH..], at) }),+];
+                        blocks!(KEYS, schedules, state, text, [$($k),+], $span);
                         if J::Part::WRITTEN {
                             // SAFETY: as above, and the blocks may be written.
-                            $(unsafe { scatter(starts, $k, at, state[$k]) };)+
+                            $(unsafe { vector::scatter(&starts[$k * WIDTH..], at, text[$k]) };)+
+                        }
+                    }
+                    for at in whole..count {
+                        // SAFETY: `at` is below `count`, and every lane has as many blocks.
+                        let mut text = [$([unsafe { single(starts, $k, at) }]),+];
+                        blocks!(KEYS, schedules, state, text, [$($k),+], [0]);
+                        if J::Part::WRITTEN {
+                            // SAFETY: as above, and the blocks may be written.
+                            $(unsafe { put_single(starts, $k, at, text[$k][0]) };)+
                         }
                     }
                     for (to, state) in lanes.state.chunks_exact_mut(WIDTH).zip(state) {
@@ -178,7 +221,7 @@ macro_rules! chains {
             /// Every lane has such a block.
             #[inline]
             #[target_feature(enable = $features)]
-            unsafe fn gather(starts: &[*mut Block], k: usize, at: usize) -> Vector {
+            unsafe fn single(starts: &[*mut Block], k: usize, at: usize) -> Vector {
                 let mut blocks = [load(&[0; 16]); WIDTH];
                 for (block, start) in blocks.iter_mut().zip(&starts[k * WIDTH..]) {
                     // SAFETY: the caller's promise.
@@ -190,10 +233,10 @@ macro_rules! chains {
             /// The way back.
             ///
             /// # Safety
-            /// As for [`gather`], and the blocks may be written.
+            /// As for [`single`], and the blocks may be written.
             #[inline]
             #[target_feature(enable = $features)]
-            unsafe fn scatter(starts: &[*mut Block], k: usize, at: usize, blocks: Vector) {
+            unsafe fn put_single(starts: &[*mut Block], k: usize, at: usize, blocks: Vector) {
                 for (block, start) in vector::split(blocks).into_iter().zip(&starts[k * WIDTH..]) {
                     // SAFETY: the caller's promise.
                     unsafe { store_at(*start, at, block) };
@@ -212,17 +255,17 @@ macro_rules! chains {
 }
 
 // Cycles of one block of AES-128 on Zen 4.
-chains!(narrow, "aes,avx2", x1, [0, 1, 2, 3, 4, 5, 6, 7], {
+chains!(narrow, "aes,avx2", x1 [0], [0, 1, 2, 3, 4, 5, 6, 7], {
     four: 4 vectors [0, 1, 2, 3] in 42;
     six: 6 vectors [0, 1, 2, 3, 4, 5] in 46;
     eight: 8 vectors [0, 1, 2, 3, 4, 5, 6, 7] in 58;
 });
-chains!(vaes256, "aes,vaes,avx2", x2, [0, 1, 2, 3, 4, 5, 6, 7], {
+chains!(vaes256, "aes,vaes,avx2", x2 [0, 1], [0, 1, 2, 3, 4, 5, 6, 7], {
     four: 4 vectors [0, 1, 2, 3] in 43;
     six: 6 vectors [0, 1, 2, 3, 4, 5] in 49;
     eight: 8 vectors [0, 1, 2, 3, 4, 5, 6, 7] in 65;
 });
-chains!(vaes512, "aes,vaes,avx512f,avx512bw,avx512dq,avx512vl", x4, [0, 1, 2, 3], {
+chains!(vaes512, "aes,vaes,avx512f,avx512bw,avx512dq,avx512vl", x4 [0, 1, 2, 3], [0, 1, 2, 3], {
     one: 1 vectors [0] in 42;
     two: 2 vectors [0, 1] in 45;
     three: 3 vectors [0, 1, 2] in 49;

@@ -119,6 +119,28 @@ pub(super) mod x1 {
         load(schedule.get(round).unwrap_or(&[0; 16]))
     }
 
+    /// Block `at` of the first lane.
+    ///
+    /// # Safety
+    /// The lane has it, and it may be read.
+    #[inline]
+    #[target_feature(enable = "aes,avx2")]
+    pub unsafe fn gather(starts: &[*mut Block], at: usize) -> [Vector; WIDTH] {
+        // SAFETY: the caller's promise.
+        [unsafe { load_at(starts[0], at) }]
+    }
+
+    /// The way back.
+    ///
+    /// # Safety
+    /// As for [`gather`], and the block may be written.
+    #[inline]
+    #[target_feature(enable = "aes,avx2")]
+    pub unsafe fn scatter(starts: &[*mut Block], at: usize, [block]: [Vector; WIDTH]) {
+        // SAFETY: the caller's promise.
+        unsafe { store_at(starts[0], at, block) };
+    }
+
     #[inline]
     #[target_feature(enable = "aes,avx2")]
     pub fn join([block]: [__m128i; 1]) -> Vector {
@@ -227,6 +249,41 @@ pub(super) mod x2 {
         schedule[round]
     }
 
+    /// Lanes' blocks to blocks' lanes: in vector `j`, block `j` of both lanes; its own inverse.
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx2")]
+    fn transpose([a, b]: [Vector; WIDTH]) -> [Vector; WIDTH] {
+        [_mm256_permute2x128_si256::<0x20>(a, b), _mm256_permute2x128_si256::<0x31>(a, b)]
+    }
+
+    /// Blocks `at` and `at + 1` of each lane, a vector for each block.
+    ///
+    /// # Safety
+    /// Both lanes have both, and they may be read.
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx2")]
+    pub unsafe fn gather(starts: &[*mut Block], at: usize) -> [Vector; WIDTH] {
+        let mut lanes = [load_blocks(&[]); WIDTH];
+        for (lane, start) in lanes.iter_mut().zip(starts) {
+            // SAFETY: the caller's promise; the instruction wants no alignment.
+            *lane = unsafe { _mm256_loadu_si256(start.wrapping_add(at).cast()) };
+        }
+        transpose(lanes)
+    }
+
+    /// The way back.
+    ///
+    /// # Safety
+    /// As for [`gather`], and the blocks may be written.
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx2")]
+    pub unsafe fn scatter(starts: &[*mut Block], at: usize, blocks: [Vector; WIDTH]) {
+        for (lane, start) in transpose(blocks).into_iter().zip(starts) {
+            // SAFETY: the caller's promise; the instruction wants no alignment.
+            unsafe { _mm256_storeu_si256(start.wrapping_add(at).cast(), lane) };
+        }
+    }
+
     #[inline]
     #[target_feature(enable = "aes,vaes,avx2")]
     pub fn join([a, b]: [__m128i; 2]) -> Vector {
@@ -318,9 +375,61 @@ pub(super) mod x4 {
         lanes: &[&'k [Block; KEYS]],
         schedule: &mut Schedule<'k, KEYS>,
     ) {
-        let [a, b, c, d] = [lanes[0], lanes[1], lanes[2], lanes[3]];
-        for (round, key) in schedule.iter_mut().enumerate() {
-            *key = join([load(&a[round]), load(&b[round]), load(&c[round]), load(&d[round])]);
+        let mut four = [load_blocks(&[]); WIDTH];
+        for at in (0..KEYS).step_by(WIDTH) {
+            for (four, lane) in four.iter_mut().zip(lanes) {
+                *four = load_blocks(&lane[at..]);
+            }
+            four = transpose(four);
+            schedule[at..].iter_mut().zip(four).for_each(|(key, four)| *key = four);
+        }
+    }
+
+    /// Lanes' blocks to blocks' lanes: in vector `j`, block `j` of all lanes; its own inverse.
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx512f,avx512bw,avx512dq,avx512vl")]
+    fn transpose([a, b, c, d]: [Vector; WIDTH]) -> [Vector; WIDTH] {
+        let (ab_even, ab_odd) = (shuffle::<0x88>(a, b), shuffle::<0xdd>(a, b));
+        let (cd_even, cd_odd) = (shuffle::<0x88>(c, d), shuffle::<0xdd>(c, d));
+        [
+            shuffle::<0x88>(ab_even, cd_even),
+            shuffle::<0x88>(ab_odd, cd_odd),
+            shuffle::<0xdd>(ab_even, cd_even),
+            shuffle::<0xdd>(ab_odd, cd_odd),
+        ]
+    }
+
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx512f,avx512bw,avx512dq,avx512vl")]
+    fn shuffle<const ORDER: i32>(a: Vector, b: Vector) -> Vector {
+        _mm512_shuffle_i64x2::<ORDER>(a, b)
+    }
+
+    /// Blocks `at` to `at + 3` of each lane, a vector for each block.
+    ///
+    /// # Safety
+    /// Every lane has so many, and they may be read.
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx512f,avx512bw,avx512dq,avx512vl")]
+    pub unsafe fn gather(starts: &[*mut Block], at: usize) -> [Vector; WIDTH] {
+        let mut lanes = [load_blocks(&[]); WIDTH];
+        for (lane, start) in lanes.iter_mut().zip(starts) {
+            // SAFETY: the caller's promise; the instruction wants no alignment.
+            *lane = unsafe { _mm512_loadu_si512(start.wrapping_add(at).cast()) };
+        }
+        transpose(lanes)
+    }
+
+    /// The way back.
+    ///
+    /// # Safety
+    /// As for [`gather`], and the blocks may be written.
+    #[inline]
+    #[target_feature(enable = "aes,vaes,avx512f,avx512bw,avx512dq,avx512vl")]
+    pub unsafe fn scatter(starts: &[*mut Block], at: usize, blocks: [Vector; WIDTH]) {
+        for (lane, start) in transpose(blocks).into_iter().zip(starts) {
+            // SAFETY: the caller's promise; the instruction wants no alignment.
+            unsafe { _mm512_storeu_si512(start.wrapping_add(at).cast(), lane) };
         }
     }
 
