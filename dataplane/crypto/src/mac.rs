@@ -10,10 +10,10 @@ use crate::suite::Integrity;
 #[repr(C, align(64))]
 #[allow(clippy::large_enum_variant, reason = "a context is one piece")]
 pub(crate) enum MacKey {
-    /// HMAC over a hash of 32-bit words: inner and outer state, each one block in.
-    Hmac32 { inner: [u32; 8], outer: [u32; 8] },
+    /// HMAC over a hash of 32-bit words: inner and outer state, each one block in, words as in this CPU.
+    Hmac32 { inner: [[u8; 16]; 2], outer: [[u8; 16]; 2] },
     /// HMAC over a hash of 64-bit words.
-    Hmac64 { inner: [u64; 8], outer: [u64; 8] },
+    Hmac64 { inner: [[u8; 16]; 4], outer: [[u8; 16]; 4] },
     /// AES-XCBC-MAC or AES-CMAC.
     #[cfg(target_arch = "x86_64")]
     Aes(AesMacKey),
@@ -45,6 +45,13 @@ pub(crate) fn kernel(backend: &Backend, integrity: Integrity) -> Option<MacKerne
         Integrity::AesXcbc96 | Integrity::AesCmac96 => Some(backend.aes?.mac),
         Integrity::KeyedMd5 => None,
     }
+}
+
+/// Fills `icv` with the first octets of `tag`. In whole words, as all ICVs are: a copy of a length that is not
+/// known costs a call.
+pub(crate) fn put(icv: &mut [u8], tag: &[u8; 32]) {
+    let words = icv.as_chunks_mut::<4>().0.iter_mut();
+    words.zip(tag.as_chunks().0).for_each(|(to, from)| *to = *from);
 }
 
 /// Whether the ICVs are one, in constant time. A word at a time: octet by octet it would take longer than

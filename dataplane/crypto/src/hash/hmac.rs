@@ -6,8 +6,8 @@
 )]
 use arrayvec::ArrayVec;
 
-use super::lane::{Lane, Run};
-use super::vector::Piece;
+use super::lane::{Block, Lane, Outer, Run};
+use super::vector::{Piece, first_octets};
 use crate::mac::{MacJob, MacKey};
 
 /// Jobs that a kernel gets at most.
@@ -17,23 +17,12 @@ const WIDEST: usize = 16;
 
 /// What HMAC has to know of a hash with blocks of `P` pieces and a state of `S`.
 pub(super) trait Hash<const P: usize, const S: usize> {
-    /// Octets of the digest.
-    const DIGEST: usize;
     /// Octets of the length behind the padding.
     const LENGTH: usize;
     /// That length, in bits, as it is written there.
     fn length(bits: u64) -> [u8; 8];
-    /// Between the state's words in this CPU's order and octets.
-    fn swap(piece: Piece) -> Piece;
-    /// The state behind the inner or the outer padded key. `None`: it is another hash's key.
-    fn state(key: &MacKey, pad: Pad) -> Option<[Piece; S]>;
-}
-
-/// Which of a key's two states.
-#[derive(Clone, Copy)]
-pub(super) enum Pad {
-    Inner,
-    Outer,
+    /// The states behind the inner and the outer padded key. `None`: it is another hash's key.
+    fn states(key: &MacKey) -> Option<[&[Piece; S]; 2]>;
 }
 
 /// The kernels of one hash on one CPU, narrowest first.
@@ -46,6 +35,7 @@ pub(super) struct Rung<const P: usize, const S: usize> {
     /// Messages that it takes at once.
     pub lanes: usize,
     pub run: Run<P, S>,
+    pub outer: Outer<P, S>,
 }
 
 impl<const P: usize, const S: usize> Ladder<P, S> {
@@ -66,25 +56,36 @@ impl<const P: usize, const S: usize> Ladder<P, S> {
         let mut waiting = lanes.iter_mut();
         let mut active: ArrayVec<_, WIDEST> = waiting.by_ref().take(widest.min(WIDEST)).collect();
         while let Some(steps) = active.iter().map(|lane| lane.left()).min() {
-            // SAFETY: the caller's promise.
-            unsafe { self.climb(&mut active, steps) };
+            self.climb(&mut active, |rung, lanes| {
+                // SAFETY: the caller's promise.
+                unsafe { (rung.run)(lanes, steps) }
+            });
             refill(&mut active, &mut waiting);
         }
     }
 
-    /// Advances all of `active`, the best rung for their number first, what it leaves by the next.
+    /// Runs the outer hash of all lanes.
     ///
     /// # Safety
     /// As [`Ladder::drain`].
     #[inline(always)]
-    unsafe fn climb(&self, mut active: &mut [&mut Lane<'_, P, S>], steps: usize) {
+    unsafe fn finish(&self, lanes: &mut [Lane<'_, P, S>]) {
+        let mut lanes: ArrayVec<_, JOBS> = lanes.iter_mut().collect();
+        self.climb(&mut lanes, |rung, lanes| {
+            // SAFETY: the caller's promise.
+            unsafe { (rung.outer)(lanes) }
+        });
+    }
+
+    /// Calls `run` for all of `active`, the best rung for their number first, what it leaves by the next.
+    #[inline(always)]
+    fn climb<L>(&self, mut active: &mut [L], run: impl Fn(&Rung<P, S>, &mut [L])) {
         while let Some(rung) = self.rung(active.len()) {
             let Some((now, later)) = active.split_at_mut_checked(rung.lanes.min(active.len()))
             else {
                 return;
             };
-            // SAFETY: the caller's promise.
-            unsafe { (rung.run)(now, steps) };
+            run(rung, now);
             active = later;
         }
     }
@@ -108,41 +109,131 @@ fn refill<'l, 'a, const P: usize, const S: usize>(
     }
 }
 
+/// The last blocks of all messages, one or two of each. All are written before the first is read: a load has
+/// to wait for smaller stores to leave the CPU's store queue.
+type Tails<const P: usize> = ArrayVec<Block<P>, { 2 * JOBS }>;
+
+/// How a tier takes a message's end.
+pub(super) trait End {
+    /// Adds a block: the last `rest` octets of `covered`, zeros behind them.
+    ///
+    /// # Safety
+    /// The CPU has the tier's features.
+    unsafe fn push<const P: usize>(tails: &mut Tails<P>, covered: &[u8], rest: usize);
+}
+
+/// Piece by piece, in place: a copy would wait for its own stores.
+pub(super) struct Pieces;
+
+impl End for Pieces {
+    #[inline(always)]
+    unsafe fn push<const P: usize>(tails: &mut Tails<P>, covered: &[u8], rest: usize) {
+        tails.push([[0; 16]; P]);
+        let octets = covered.get(covered.len() - rest..).unwrap_or_default();
+        let (whole, part) = octets.as_chunks();
+        if let Some(block) = tails.last_mut() {
+            block.iter_mut().zip(whole).for_each(|(to, from)| *to = *from);
+            if let Some(to) = block.get_mut(whole.len()) {
+                *to = last(covered, part);
+            }
+        }
+    }
+}
+
+/// `part`, the last octets of `covered`, less than a piece, and zeros. What is loaded is a whole piece that
+/// ends there.
+#[inline(always)]
+fn last(covered: &[u8], part: &[u8]) -> Piece {
+    match covered.last_chunk() {
+        Some(last) => {
+            let low = u128::from_le_bytes(*last);
+            low.unbounded_shr(8 * (16 - part.len() as u32)).to_le_bytes()
+        }
+        None => {
+            let mut piece = [0; 16];
+            piece.iter_mut().zip(part).for_each(|(to, from)| *to = *from);
+            piece
+        }
+    }
+}
+
+/// By loads with a mask: AVX-512.
+pub(super) struct Masked;
+
+impl End for Masked {
+    #[inline(always)]
+    unsafe fn push<const P: usize>(tails: &mut Tails<P>, covered: &[u8], rest: usize) {
+        let mut octets = covered.get(covered.len() - rest..).unwrap_or_default();
+        let mut block = [[0; 16]; P];
+        for four in block.as_chunks_mut::<4>().0 {
+            // SAFETY: the caller's promise.
+            *four = unsafe { first_octets(octets) };
+            octets = octets.get(64..).unwrap_or_default();
+        }
+        tails.push(block);
+    }
+}
+
 /// The tags of all jobs.
 ///
 /// # Safety
 /// The CPU has AVX2 (for the copies here) and the features of every rung of `ladder`.
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn hmac<H: Hash<P, S>, const P: usize, const S: usize>(
+pub(super) unsafe fn hmac_avx2<H: Hash<P, S>, const P: usize, const S: usize>(
     ladder: &Ladder<P, S>,
     jobs: &mut [MacJob<'_>],
 ) {
-    debug_assert!(
-        jobs.iter().all(|job| H::state(job.key, Pad::Inner).is_some()),
-        "another hash's key"
-    );
+    // SAFETY: the caller's promise.
+    unsafe { hmac::<H, Pieces, P, S>(ladder, jobs) }
+}
+
+/// The tags of all jobs.
+///
+/// # Safety
+/// The CPU has AVX-512 F, BW and VL, and the features of every rung of `ladder`.
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl")]
+pub(super) unsafe fn hmac_avx512<H: Hash<P, S>, const P: usize, const S: usize>(
+    ladder: &Ladder<P, S>,
+    jobs: &mut [MacJob<'_>],
+) {
+    // SAFETY: the caller's promise.
+    unsafe { hmac::<H, Masked, P, S>(ladder, jobs) }
+}
+
+/// # Safety
+/// The CPU has the features of `E` and of every rung of `ladder`.
+#[inline(always)]
+unsafe fn hmac<H: Hash<P, S>, E: End, const P: usize, const S: usize>(
+    ladder: &Ladder<P, S>,
+    jobs: &mut [MacJob<'_>],
+) {
+    debug_assert!(jobs.iter().all(|job| H::states(job.key).is_some()), "another hash's key");
     for jobs in jobs.chunks_mut(JOBS) {
         let order = longest_first::<P>(jobs);
+        let ordered = || order.iter().filter_map(|place| jobs.get(place.job()));
+        let mut tails = Tails::<P>::new();
+        let mut ends = ArrayVec::<usize, JOBS>::new();
+        for job in ordered() {
+            // SAFETY: the caller's promise.
+            unsafe { push::<H, E, P, S>(&mut tails, job) };
+            ends.push(tails.len());
+        }
         let mut lanes = ArrayVec::<Lane<'_, P, S>, JOBS>::new();
-        let covered = order.iter().filter_map(|place| jobs.get(place.job())).map(|job| job.covered);
-        lanes.extend(covered.map(empty));
-        for (place, lane) in order.iter().zip(&mut lanes) {
-            if let Some(job) = jobs.get(place.job()) {
-                inner::<H, P, S>(lane, job);
-            }
+        let mut start = 0;
+        for (job, end) in ordered().zip(ends) {
+            let tail = tails.get(start..end).unwrap_or_default();
+            start = end;
+            lanes.push(lane::<H, P, S>(job, tail));
         }
         // SAFETY: the caller's promise.
         unsafe { ladder.drain(&mut lanes) };
-        for (place, lane) in order.iter().zip(&mut lanes) {
-            if let Some(job) = jobs.get(place.job()) {
-                outer::<H, P, S>(lane, job.key);
-            }
-        }
         // SAFETY: the caller's promise.
-        unsafe { ladder.drain(&mut lanes) };
-        for (place, lane) in order.iter().zip(&lanes) {
+        unsafe { ladder.finish(&mut lanes) };
+        let states: ArrayVec<_, JOBS> = lanes.iter().map(|lane| lane.state).collect();
+        for (place, state) in order.iter().zip(&states) {
             if let Some(job) = jobs.get_mut(place.job()) {
-                tag::<H, P, S>(&lane.state, &mut job.tag);
+                let octets = job.tag.as_chunks_mut::<16>().0.iter_mut();
+                octets.zip(state).for_each(|(to, from)| *to = *from);
             }
         }
     }
@@ -169,86 +260,53 @@ fn longest_first<const P: usize>(jobs: &[MacJob<'_>]) -> ArrayVec<Place, JOBS> {
     let blocks = jobs.iter().map(|job| job.covered.len() / (P * 16));
     let places = blocks.enumerate().map(|(job, blocks)| Place::new(blocks, job));
     let mut order: ArrayVec<_, JOBS> = places.take(JOBS).collect();
-    order.sort_unstable();
+    if !order.is_sorted() {
+        order.sort_unstable();
+    }
     order
-}
-
-/// A lane that has the whole blocks of `covered` before it, and nothing else yet. What follows is written
-/// in place: a copy would wait for the small writes to leave the CPU's store queue.
-#[inline(always)]
-fn empty<const P: usize, const S: usize>(covered: &[u8]) -> Lane<'_, P, S> {
-    let (body, _) = covered.as_chunks::<16>().0.as_chunks::<P>();
-    Lane { state: [[0; 16]; S], body, tail: [[[0; 16]; P]; 3], next: 0, blocks: body.len() }
 }
 
 /// Behind the inner padded key: the job's message and its padding.
 #[inline(always)]
-fn inner<H: Hash<P, S>, const P: usize, const S: usize>(
-    lane: &mut Lane<'_, P, S>,
-    job: &MacJob<'_>,
-) {
-    let block = P * 16;
-    let octets = lane.tail.as_flattened_mut().as_flattened_mut();
-    let mut end = block + rest(job.covered, octets, block);
-    if let Some(high) = job.high {
-        put(octets, end, high);
-        end += 4;
-    }
-    put(octets, end, [0x80]);
-    let tails = (end + 1 + H::LENGTH).div_ceil(block) - 1;
-    let bits = 8 * (block * lane.body.len() + end) as u64; // the padded key is a block, and so is the room
-    put(octets, (1 + tails) * block - 8, H::length(bits));
-    lane.state = H::state(job.key, Pad::Inner).unwrap_or([[0; 16]; S]);
-    lane.blocks += tails;
+fn lane<'a, H: Hash<P, S>, const P: usize, const S: usize>(
+    job: &MacJob<'a>,
+    tail: &'a [Block<P>],
+) -> Lane<'a, P, S> {
+    let [inner, outer] = H::states(job.key).unwrap_or([const { &[[0; 16]; S] }; 2]);
+    let (body, _) = job.covered.as_chunks::<16>().0.as_chunks::<P>();
+    Lane { state: *inner, outer, body, tail, next: 0 }
 }
 
-/// What is left of `covered` behind its whole blocks goes behind the first block of `tail`; how many octets.
-/// A whole block is copied, so that its length is known and it takes a few moves: what does not belong to
-/// the rest lands in front of it.
+/// Adds the job's last blocks: the rest of the message, and the padding.
+///
+/// # Safety
+/// The CPU has the features of `E`.
 #[inline(always)]
-fn rest(covered: &[u8], tail: &mut [u8], block: usize) -> usize {
-    let rest = covered.len() % block;
-    let whole = covered.len().checked_sub(block).and_then(|at| covered.get(at..));
-    let (from, at) = whole.map_or((covered, block), |last| (last, rest));
-    if let Some((from, to)) = from.get(..block).zip(tail.get_mut(at..at + block)) {
-        to.copy_from_slice(from);
-    } else if let Some(to) = tail.get_mut(block..block + rest) {
-        to.copy_from_slice(from);
+unsafe fn push<H: Hash<P, S>, E: End, const P: usize, const S: usize>(
+    tails: &mut Tails<P>,
+    job: &MacJob<'_>,
+) {
+    let (start, block) = (tails.len(), P * 16);
+    let rest = job.covered.len() % block;
+    // SAFETY: the caller's promise.
+    unsafe { E::push(tails, job.covered, rest) };
+    let end = rest + job.high.map_or(0, |high| high.len());
+    let blocks = (end + 1 + H::LENGTH).div_ceil(block);
+    if blocks > 1 {
+        tails.push([[0; 16]; P]);
     }
-    rest
+    let octets = tails.get_mut(start..).unwrap_or_default().as_flattened_mut().as_flattened_mut();
+    if let Some(high) = job.high {
+        put(octets, rest, high);
+    }
+    put(octets, end, [0x80]);
+    let bits = 8 * (block + job.covered.len() - rest + end) as u64; // the padded key is a block
+    put(octets, blocks * block - 8, H::length(bits));
 }
 
 #[inline(always)]
 fn put<const N: usize>(octets: &mut [u8], at: usize, these: [u8; N]) {
     if let Some(to) = octets.get_mut(at..at + N) {
         to.copy_from_slice(&these);
-    }
-}
-
-/// Behind the outer padded key: the inner digest and its padding.
-#[inline(always)]
-fn outer<H: Hash<P, S>, const P: usize, const S: usize>(lane: &mut Lane<'_, P, S>, key: &MacKey) {
-    let [_, block, _] = &mut lane.tail;
-    *block = [[0; 16]; P];
-    for (to, from) in block.iter_mut().zip(&lane.state) {
-        *to = H::swap(*from);
-    }
-    let octets = block.as_flattened_mut();
-    if let Some(unused) = octets.get_mut(H::DIGEST..S * 16) {
-        unused.fill(0);
-    }
-    put(octets, H::DIGEST, [0x80]);
-    put(octets, P * 16 - 8, H::length(8 * (P * 16 + H::DIGEST) as u64));
-    lane.state = H::state(key, Pad::Outer).unwrap_or([[0; 16]; S]);
-    lane.body = &[];
-    lane.next = 0;
-    lane.blocks = 1;
-}
-
-/// The digest's first octets.
-#[inline(always)]
-fn tag<H: Hash<P, S>, const P: usize, const S: usize>(state: &[Piece; S], tag: &mut [u8; 32]) {
-    for (to, from) in tag.as_chunks_mut::<16>().0.iter_mut().zip(state) {
-        *to = H::swap(*from);
     }
 }

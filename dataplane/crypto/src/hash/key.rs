@@ -33,11 +33,21 @@ fn block<D: Digest, const N: usize>(key: &[u8]) -> [u8; N] {
 }
 
 fn hmac32(key: [u8; 64], hash: fn([u8; 64]) -> [u32; 8]) -> MacKey {
-    MacKey::Hmac32 { inner: hash(padded(key, 0x36)), outer: hash(padded(key, 0x5c)) }
+    let state = |with| octets(hash(padded(key, with)).map(u32::to_ne_bytes));
+    MacKey::Hmac32 { inner: state(0x36), outer: state(0x5c) }
 }
 
 fn hmac64(key: [u8; 128], hash: fn([u8; 128]) -> [u64; 8]) -> MacKey {
-    MacKey::Hmac64 { inner: hash(padded(key, 0x36)), outer: hash(padded(key, 0x5c)) }
+    let state = |with| octets(hash(padded(key, with)).map(u64::to_ne_bytes));
+    MacKey::Hmac64 { inner: state(0x36), outer: state(0x5c) }
+}
+
+/// As the vectors load them.
+fn octets<const WORD: usize, const S: usize>(words: [[u8; WORD]; 8]) -> [[u8; 16]; S] {
+    let mut state = [[0; 16]; S];
+    let octets = state.as_flattened_mut().iter_mut();
+    octets.zip(words.as_flattened()).for_each(|(to, from)| *to = *from);
+    state
 }
 
 fn padded<const N: usize>(key: [u8; N], with: u8) -> [u8; N] {

@@ -1,4 +1,7 @@
 //! A message on its way through a hash, block by block.
+#![allow(unsafe_code, reason = "a block that every lane has is not asked for again in each")]
+use core::marker::PhantomData;
+
 use super::vector::Piece;
 
 /// A block of the hash: 4 pieces (64 octets) with 32-bit words, 8 (128 octets) with 64-bit words.
@@ -11,44 +14,77 @@ pub(super) type Block<const P: usize> = [Piece; P];
 pub(super) type Run<const P: usize, const S: usize> =
     unsafe fn(lanes: &mut [&mut Lane<'_, P, S>], steps: usize);
 
+/// Turns up to a rung's width of inner digests into HMACs, octets in their order on the wire.
+///
+/// # Safety
+/// As [`Run`].
+pub(super) type Outer<const P: usize, const S: usize> =
+    unsafe fn(lanes: &mut [&mut Lane<'_, P, S>]);
+
 /// One message: blocks of `P` pieces, a chaining state of `S`. The state's words are in this CPU's order.
 pub(super) struct Lane<'a, const P: usize, const S: usize> {
     pub state: [Piece; S],
+    /// Where the outer hash begins.
+    pub outer: &'a [Piece; S],
     /// Blocks that lie in the packet.
     pub body: &'a [Block<P>],
-    /// Blocks made of the rest and the padding: the last two. The first is room to build them in.
-    pub tail: [Block<P>; 3],
+    /// Blocks made of the rest and the padding: the last one or two.
+    pub tail: &'a [Block<P>],
     /// The next block: of the body, then of the tail.
     pub next: usize,
-    /// Blocks in all.
-    pub blocks: usize,
 }
 
 impl<const P: usize, const S: usize> Lane<'_, P, S> {
     pub fn left(&self) -> usize {
-        self.blocks - self.next
+        self.body.len() + self.tail.len() - self.next
     }
 
-    /// The block `step` blocks after the next.
+    /// The blocks from `done` behind the next one that lie in one piece.
     #[inline(always)]
-    pub fn block(&self, step: usize) -> &Block<P> {
-        let at = self.next + step;
-        let [_, first, last] = &self.tail;
-        let tail = if at == self.body.len() { first } else { last };
-        self.body.get(at).unwrap_or(tail)
+    fn piece(&self, done: usize) -> &[Block<P>] {
+        let at = self.next + done;
+        match self.body.get(at..) {
+            Some(body) if !body.is_empty() => body,
+            _ => self.tail.get(at.saturating_sub(self.body.len())..).unwrap_or_default(),
+        }
     }
 }
 
-/// The block at `step` of `N` lanes, piece by piece. Lanes that are not there repeat the first.
-#[inline(always)]
-pub(super) fn blocks<'l, const N: usize, const P: usize, const S: usize>(
-    lanes: &'l [&mut Lane<'_, P, S>],
-    step: usize,
-) -> [&'l Block<P>; N] {
-    core::array::from_fn(|at| match lanes.get(at).or(lanes.first()) {
-        Some(lane) => lane.block(step),
-        None => const { &[[0; 16]; P] },
-    })
+/// Blocks that lie in one piece in each of `N` lanes.
+pub(super) struct Span<'l, const N: usize, const P: usize> {
+    starts: [*const Block<P>; N],
+    count: usize,
+    lanes: PhantomData<&'l Block<P>>,
+}
+
+impl<'l, const N: usize, const P: usize> Span<'l, N, P> {
+    /// The blocks from `done` behind the next one, one at least and `most` at most. Lanes that are not there
+    /// repeat the first.
+    #[inline(always)]
+    pub fn of<const S: usize>(lanes: &'l [&mut Lane<'_, P, S>], done: usize, most: usize) -> Self {
+        let mut span =
+            Self { starts: [const { &[[0; 16]; P] }; N], count: most, lanes: PhantomData };
+        for (at, start) in span.starts.iter_mut().enumerate() {
+            let lane = lanes.get(at).or(lanes.first());
+            let piece = lane.map_or(&[][..], |lane| lane.piece(done));
+            // no lane has nothing left; if one had, it would repeat a block that is there
+            span.count = span.count.min(piece.len()).max(1);
+            *start = piece.first().unwrap_or(const { &[[0; 16]; P] });
+        }
+        span
+    }
+
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The block at `at` of each lane.
+    #[inline(always)]
+    pub fn block(&self, at: usize) -> [&'l Block<P>; N] {
+        let at = if at < self.count { at } else { 0 };
+        // SAFETY: every start has `count` blocks behind it, which `'l` borrows.
+        self.starts.map(|start| unsafe { &*start.wrapping_add(at) })
+    }
 }
 
 /// The state of `N` lanes. Lanes that are not there repeat the first.
@@ -56,8 +92,24 @@ pub(super) fn blocks<'l, const N: usize, const P: usize, const S: usize>(
 pub(super) fn states<'l, const N: usize, const P: usize, const S: usize>(
     lanes: &'l [&mut Lane<'_, P, S>],
 ) -> [&'l [Piece; S]; N] {
+    each(lanes, |lane| &lane.state)
+}
+
+/// Where the outer hash of `N` lanes begins, likewise.
+#[inline(always)]
+pub(super) fn outers<'l, const N: usize, const P: usize, const S: usize>(
+    lanes: &'l [&mut Lane<'_, P, S>],
+) -> [&'l [Piece; S]; N] {
+    each(lanes, |lane| lane.outer)
+}
+
+#[inline(always)]
+fn each<'l, const N: usize, const P: usize, const S: usize>(
+    lanes: &'l [&mut Lane<'_, P, S>],
+    what: impl Fn(&'l Lane<'_, P, S>) -> &'l [Piece; S],
+) -> [&'l [Piece; S]; N] {
     core::array::from_fn(|at| match lanes.get(at).or(lanes.first()) {
-        Some(lane) => &lane.state,
+        Some(lane) => what(lane),
         None => const { &[[0; 16]; S] },
     })
 }

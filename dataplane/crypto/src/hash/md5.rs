@@ -1,6 +1,6 @@
 //! MD5 (RFC 1321 §3.4) in lanes, for HMAC-MD5-96 (RFC 2403): 64 steps over one word of every lane.
 #![allow(unsafe_code, reason = "the way into code that this CPU may lack the features for")]
-use super::lane::{Lane, advance, blocks, states};
+use super::lane::{Block, Lane, Span, advance, outers, states};
 use super::vector::{w32x8, w32x8l, w32x16};
 
 /// ⌊2³²·|sin(i + 1)|⌋.
@@ -58,33 +58,67 @@ macro_rules! round {
     };
 }
 
+/// The state behind a block of the words `$w`. Not a function: the compiler would not always put it in place,
+/// and all words would go through memory.
+macro_rules! compress {
+    ($v:ident, $state:expr, $w:expr) => {{
+        let (before, w) = ($state, $w);
+        let [mut a, mut b, mut c, mut d] = before;
+        round!(f, $v, w, 0, 0 by 1, [7 12 17 22], a b c d);
+        round!(g, $v, w, 16, 1 by 5, [5 9 14 20], a b c d);
+        round!(h, $v, w, 32, 5 by 3, [4 11 16 23], a b c d);
+        round!(i, $v, w, 48, 0 by 7, [6 10 15 21], a b c d);
+        let [a0, b0, c0, d0] = before;
+        [$v::add(a, a0), $v::add(b, b0), $v::add(c, c0), $v::add(d, d0)]
+    }};
+}
+
 macro_rules! md5 {
     ($name:ident, $features:literal, $v:ident) => {
-        /// # Safety
-        /// The CPU has the features named in the attribute.
-        #[target_feature(enable = $features)]
-        pub(super) unsafe fn $name(lanes: &mut [&mut Lane<'_, 4, 2>], steps: usize) {
-            let from = &states::<{ $v::LANES }, 4, 2>(lanes);
-            let [mut a, mut b, mut c, mut d] = $v::words::<0, 2>(from);
-            for step in 0..steps {
-                let block = &blocks::<{ $v::LANES }, 4, 2>(lanes, step);
+        pub(super) mod $name {
+            use super::*;
+            use $v::{LANES, V};
+
+            /// # Safety
+            /// The CPU has the features named in the attribute.
+            #[target_feature(enable = $features)]
+            pub unsafe fn run(lanes: &mut [&mut Lane<'_, 4, 2>], steps: usize) {
+                let mut state = $v::words::<0, 2>(&states::<LANES, 4, 2>(lanes));
+                let mut done = 0;
+                while done < steps {
+                    let span = Span::<LANES, 4>::of(lanes, done, steps - done);
+                    for at in 0..span.count() {
+                        state = compress!($v, state, message(&span.block(at)));
+                    }
+                    done += span.count();
+                }
+                advance(lanes, [$v::pieces(state), [[0; 16]; LANES]], steps);
+            }
+
+            /// # Safety
+            /// The CPU has the features named in the attribute.
+            #[target_feature(enable = $features)]
+            pub unsafe fn outer(lanes: &mut [&mut Lane<'_, 4, 2>]) {
+                let [w0, w1, w2, w3] = $v::words::<0, 2>(&states::<LANES, 4, 2>(lanes));
+                let (one, zero) = ($v::splat(0x80), $v::splat(0));
+                let length = $v::splat(8 * (64 + 16));
+                let w = [
+                    w0, w1, w2, w3, one, zero, zero, zero, //
+                    zero, zero, zero, zero, zero, zero, length, zero,
+                ];
+                let state = compress!($v, $v::words::<0, 2>(&outers::<LANES, 4, 2>(lanes)), w);
+                advance(lanes, [$v::pieces(state), [[0; 16]; LANES]], 0);
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn message(block: &[&Block<4>; LANES]) -> [V; 16] {
                 let [w0, w1, w2, w3] = $v::words::<0, 4>(block);
                 let [w4, w5, w6, w7] = $v::words::<1, 4>(block);
                 let [w8, w9, w10, w11] = $v::words::<2, 4>(block);
                 let [w12, w13, w14, w15] = $v::words::<3, 4>(block);
-                let w = [w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11, w12, w13, w14, w15];
-                let (a0, b0, c0, d0) = (a, b, c, d);
-                round!(f, $v, w, 0, 0 by 1, [7 12 17 22], a b c d);
-                round!(g, $v, w, 16, 1 by 5, [5 9 14 20], a b c d);
-                round!(h, $v, w, 32, 5 by 3, [4 11 16 23], a b c d);
-                round!(i, $v, w, 48, 0 by 7, [6 10 15 21], a b c d);
-                a = $v::add(a, a0);
-                b = $v::add(b, b0);
-                c = $v::add(c, c0);
-                d = $v::add(d, d0);
+                [w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11, w12, w13, w14, w15]
             }
-            let to = [$v::pieces([a, b, c, d]), [[0; 16]; $v::LANES]];
-            advance(lanes, to, steps);
         }
     };
 }

@@ -1,6 +1,6 @@
 //! SHA-1 (FIPS 180-4 §6.1.2) in lanes: 80 rounds over one word of every lane.
 #![allow(unsafe_code, reason = "the way into code that this CPU may lack the features for")]
-use super::lane::{Lane, advance, blocks, states};
+use super::lane::{Lane, Span, advance, outers, states};
 use super::vector::{w32x8, w32x8l, w32x16};
 
 /// The word of round `$t`: one of the block's for the first 16, then expanded in place.
@@ -42,36 +42,67 @@ macro_rules! twenty {
     };
 }
 
+/// The state behind a block of the words `$w`. Not a function: the compiler would not always put it in place,
+/// and all words would go through memory.
+macro_rules! compress {
+    ($v:ident, $state:expr, $w:expr) => {{
+        let (before, mut w) = ($state, $w);
+        let [mut a, mut b, mut c, mut d, mut e] = before;
+        twenty!($v, w, 0, choose, 0x5a82_7999, a b c d e);
+        twenty!($v, w, 20, xor3, 0x6ed9_eba1, a b c d e);
+        twenty!($v, w, 40, majority, 0x8f1b_bcdc, a b c d e);
+        twenty!($v, w, 60, xor3, 0xca62_c1d6, a b c d e);
+        let [a0, b0, c0, d0, e0] = before;
+        [$v::add(a, a0), $v::add(b, b0), $v::add(c, c0), $v::add(d, d0), $v::add(e, e0)]
+    }};
+}
+
 macro_rules! sha1 {
     ($name:ident, $features:literal, $v:ident) => {
-        /// # Safety
-        /// The CPU has the features named in the attribute.
-        #[target_feature(enable = $features)]
-        pub(super) unsafe fn $name(lanes: &mut [&mut Lane<'_, 4, 2>], steps: usize) {
-            let from = &states::<{ $v::LANES }, 4, 2>(lanes);
-            let [mut a, mut b, mut c, mut d] = $v::words::<0, 2>(from);
-            let [mut e, unused @ ..] = $v::words::<1, 2>(from);
-            for step in 0..steps {
-                let block = &blocks::<{ $v::LANES }, 4, 2>(lanes, step);
-                let [w0, w1, w2, w3] = $v::words_be::<0, 4>(block);
-                let [w4, w5, w6, w7] = $v::words_be::<1, 4>(block);
-                let [w8, w9, w10, w11] = $v::words_be::<2, 4>(block);
-                let [w12, w13, w14, w15] = $v::words_be::<3, 4>(block);
-                let mut w = [w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11, w12, w13, w14, w15];
-                let (a0, b0, c0, d0, e0) = (a, b, c, d, e);
-                twenty!($v, w, 0, choose, 0x5a82_7999, a b c d e);
-                twenty!($v, w, 20, xor3, 0x6ed9_eba1, a b c d e);
-                twenty!($v, w, 40, majority, 0x8f1b_bcdc, a b c d e);
-                twenty!($v, w, 60, xor3, 0xca62_c1d6, a b c d e);
-                a = $v::add(a, a0);
-                b = $v::add(b, b0);
-                c = $v::add(c, c0);
-                d = $v::add(d, d0);
-                e = $v::add(e, e0);
+        pub(super) mod $name {
+            use super::*;
+            use $v::LANES;
+
+            /// # Safety
+            /// The CPU has the features named in the attribute.
+            #[target_feature(enable = $features)]
+            pub unsafe fn run(lanes: &mut [&mut Lane<'_, 4, 2>], steps: usize) {
+                let from = &states::<LANES, 4, 2>(lanes);
+                let [a, b, c, d] = $v::words::<0, 2>(from);
+                let [e, unused @ ..] = $v::words::<1, 2>(from);
+                let mut state = [a, b, c, d, e];
+                let mut done = 0;
+                while done < steps {
+                    let span = Span::<LANES, 4>::of(lanes, done, steps - done);
+                    for at in 0..span.count() {
+                        state = compress!($v, state, $v::message_be(&span.block(at)));
+                    }
+                    done += span.count();
+                }
+                let ([a, b, c, d, e], [f, g, h]) = (state, unused);
+                advance(lanes, [$v::pieces([a, b, c, d]), $v::pieces([e, f, g, h])], steps);
             }
-            let [f, g, h] = unused;
-            let to = [$v::pieces([a, b, c, d]), $v::pieces([e, f, g, h])];
-            advance(lanes, to, steps);
+
+            /// # Safety
+            /// The CPU has the features named in the attribute.
+            #[target_feature(enable = $features)]
+            pub unsafe fn outer(lanes: &mut [&mut Lane<'_, 4, 2>]) {
+                let from = &states::<LANES, 4, 2>(lanes);
+                let [w0, w1, w2, w3] = $v::words::<0, 2>(from);
+                let [w4, ..] = $v::words::<1, 2>(from);
+                let (one, zero) = ($v::splat(1 << 31), $v::splat(0));
+                let length = $v::splat(8 * (64 + 20));
+                let w = [
+                    w0, w1, w2, w3, w4, one, zero, zero, //
+                    zero, zero, zero, zero, zero, zero, zero, length,
+                ];
+                let from = &outers::<LANES, 4, 2>(lanes);
+                let [a, b, c, d] = $v::words::<0, 2>(from);
+                let [e, ..] = $v::words::<1, 2>(from);
+                let [a, b, c, d, e] = compress!($v, [a, b, c, d, e], w);
+                let to = [$v::pieces_be([a, b, c, d]), $v::pieces_be([e, zero, zero, zero])];
+                advance(lanes, to, 0);
+            }
         }
     };
 }

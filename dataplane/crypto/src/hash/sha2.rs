@@ -1,8 +1,8 @@
 //! SHA-256 and SHA-384/512 (FIPS 180-4 §6.2.2, §6.4.2) in lanes: the same rounds over words of 32 and of 64
 //! bits, with other rotations and constants.
 #![allow(unsafe_code, reason = "the way into code that this CPU may lack the features for")]
-use super::lane::{Lane, advance, blocks, states};
-use super::vector::{w32x8, w32x8l, w32x16, w64x4, w64x4l, w64x8};
+use super::lane::{Block, Lane, Span, advance, outers, states};
+use super::vector::{Piece, w32x8, w32x8l, w32x16, w64x4, w64x4l, w64x8};
 
 /// FIPS 180-4 §4.2.2 and §4.2.3: SHA-256's constants are the upper halves of SHA-512's first 64.
 #[rustfmt::skip]
@@ -107,48 +107,132 @@ macro_rules! feed_forward {
     };
 }
 
+/// The state behind a block of the words `$w`, 16 rounds after `$t` each. Not a function: the compiler would
+/// not always put it in place, and all words would go through memory.
+macro_rules! compress {
+    ($round:ident, $v:ident, [$($t:literal)*], $state:expr, $w:expr) => {{
+        let (before, mut w) = ($state, $w);
+        let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = before;
+        $(sixteen!($round, $v, w, $t, a b c d e f g h);)*
+        feed_forward!($v, before, 0 a, 1 b, 2 c, 3 d, 4 e, 5 f, 6 g, 7 h);
+        [a, b, c, d, e, f, g, h]
+    }};
+}
+
 macro_rules! sha256 {
     ($name:ident, $features:literal, $v:ident) => {
-        /// # Safety
-        /// The CPU has the features named in the attribute.
-        #[target_feature(enable = $features)]
-        pub(super) unsafe fn $name(lanes: &mut [&mut Lane<'_, 4, 2>], steps: usize) {
-            let from = &states::<{ $v::LANES }, 4, 2>(lanes);
-            let [mut a, mut b, mut c, mut d] = $v::words::<0, 2>(from);
-            let [mut e, mut f, mut g, mut h] = $v::words::<1, 2>(from);
-            for step in 0..steps {
-                let block = &blocks::<{ $v::LANES }, 4, 2>(lanes, step);
-                let [w0, w1, w2, w3] = $v::words_be::<0, 4>(block);
-                let [w4, w5, w6, w7] = $v::words_be::<1, 4>(block);
-                let [w8, w9, w10, w11] = $v::words_be::<2, 4>(block);
-                let [w12, w13, w14, w15] = $v::words_be::<3, 4>(block);
-                let mut w = [w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11, w12, w13, w14, w15];
-                let before = [a, b, c, d, e, f, g, h];
-                sixteen!(round32, $v, w, 0, a b c d e f g h);
-                sixteen!(round32, $v, w, 16, a b c d e f g h);
-                sixteen!(round32, $v, w, 32, a b c d e f g h);
-                sixteen!(round32, $v, w, 48, a b c d e f g h);
-                feed_forward!($v, before, 0 a, 1 b, 2 c, 3 d, 4 e, 5 f, 6 g, 7 h);
+        pub(super) mod $name {
+            use super::*;
+            use $v::{LANES, V};
+
+            /// # Safety
+            /// The CPU has the features named in the attribute.
+            #[target_feature(enable = $features)]
+            pub unsafe fn run(lanes: &mut [&mut Lane<'_, 4, 2>], steps: usize) {
+                let mut state = words(&states::<LANES, 4, 2>(lanes));
+                let mut done = 0;
+                while done < steps {
+                    let span = Span::<LANES, 4>::of(lanes, done, steps - done);
+                    for at in 0..span.count() {
+                        state = compress!(round32, $v, [0 16 32 48], state, $v::message_be(&span.block(at)));
+                    }
+                    done += span.count();
+                }
+                let [a, b, c, d, e, f, g, h] = state;
+                advance(lanes, [$v::pieces([a, b, c, d]), $v::pieces([e, f, g, h])], steps);
             }
-            let to = [$v::pieces([a, b, c, d]), $v::pieces([e, f, g, h])];
-            advance(lanes, to, steps);
+
+            /// # Safety
+            /// The CPU has the features named in the attribute.
+            #[target_feature(enable = $features)]
+            pub unsafe fn outer(lanes: &mut [&mut Lane<'_, 4, 2>]) {
+                let [w0, w1, w2, w3, w4, w5, w6, w7] = words(&states::<LANES, 4, 2>(lanes));
+                let (one, zero) = ($v::splat(1 << 31), $v::splat(0));
+                let length = $v::splat(8 * (64 + 32));
+                let w = [
+                    w0, w1, w2, w3, w4, w5, w6, w7, one, zero, zero, zero, zero, zero, zero, length,
+                ];
+                let [a, b, c, d, e, f, g, h] = compress!(round32, $v, [0 16 32 48], words(&outers::<LANES, 4, 2>(lanes)), w);
+                let to = [$v::pieces_be([a, b, c, d]), $v::pieces_be([e, f, g, h])];
+                advance(lanes, to, 0);
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn words(from: &[&[Piece; 2]; LANES]) -> [V; 8] {
+                let [a, b, c, d] = $v::words::<0, 2>(from);
+                let [e, f, g, h] = $v::words::<1, 2>(from);
+                [a, b, c, d, e, f, g, h]
+            }
         }
     };
 }
 
 macro_rules! sha512 {
     ($name:ident, $features:literal, $v:ident) => {
-        /// # Safety
-        /// The CPU has the features named in the attribute.
-        #[target_feature(enable = $features)]
-        pub(super) unsafe fn $name(lanes: &mut [&mut Lane<'_, 8, 4>], steps: usize) {
-            let from = &states::<{ $v::LANES }, 8, 4>(lanes);
-            let [mut a, mut b] = $v::words::<0, 4>(from);
-            let [mut c, mut d] = $v::words::<1, 4>(from);
-            let [mut e, mut f] = $v::words::<2, 4>(from);
-            let [mut g, mut h] = $v::words::<3, 4>(from);
-            for step in 0..steps {
-                let block = &blocks::<{ $v::LANES }, 8, 4>(lanes, step);
+        pub(super) mod $name {
+            use super::*;
+            use $v::{LANES, V};
+
+            /// # Safety
+            /// The CPU has the features named in the attribute.
+            #[target_feature(enable = $features)]
+            pub unsafe fn run(lanes: &mut [&mut Lane<'_, 8, 4>], steps: usize) {
+                let mut state = words(&states::<LANES, 8, 4>(lanes));
+                let mut done = 0;
+                while done < steps {
+                    let span = Span::<LANES, 8>::of(lanes, done, steps - done);
+                    for at in 0..span.count() {
+                        state = compress!(round64, $v, [0 16 32 48 64], state, message(&span.block(at)));
+                    }
+                    done += span.count();
+                }
+                let [a, b, c, d, e, f, g, h] = state;
+                let to = [
+                    $v::pieces([a, b]),
+                    $v::pieces([c, d]),
+                    $v::pieces([e, f]),
+                    $v::pieces([g, h]),
+                ];
+                advance(lanes, to, steps);
+            }
+
+            /// Of digests of `DIGEST` octets: 48 or 64.
+            ///
+            /// # Safety
+            /// The CPU has the features named in the attribute.
+            #[target_feature(enable = $features)]
+            pub unsafe fn outer<const DIGEST: u64>(lanes: &mut [&mut Lane<'_, 8, 4>]) {
+                let [w0, w1, w2, w3, w4, w5, w6, w7] = words(&states::<LANES, 8, 4>(lanes));
+                let (one, zero) = ($v::splat(1 << 63), $v::splat(0));
+                let length = $v::splat(8 * (128 + DIGEST));
+                let [w6, w7, w8] = if DIGEST == 48 { [one, zero, zero] } else { [w6, w7, one] };
+                let w = [
+                    w0, w1, w2, w3, w4, w5, w6, w7, w8, zero, zero, zero, zero, zero, zero, length,
+                ];
+                let [a, b, c, d, e, f, g, h] = compress!(round64, $v, [0 16 32 48 64], words(&outers::<LANES, 8, 4>(lanes)), w);
+                let to = [
+                    $v::pieces_be([a, b]),
+                    $v::pieces_be([c, d]),
+                    $v::pieces_be([e, f]),
+                    $v::pieces_be([g, h]),
+                ];
+                advance(lanes, to, 0);
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn words(from: &[&[Piece; 4]; LANES]) -> [V; 8] {
+                let [a, b] = $v::words::<0, 4>(from);
+                let [c, d] = $v::words::<1, 4>(from);
+                let [e, f] = $v::words::<2, 4>(from);
+                let [g, h] = $v::words::<3, 4>(from);
+                [a, b, c, d, e, f, g, h]
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn message(block: &[&Block<8>; LANES]) -> [V; 16] {
                 let [w0, w1] = $v::words_be::<0, 8>(block);
                 let [w2, w3] = $v::words_be::<1, 8>(block);
                 let [w4, w5] = $v::words_be::<2, 8>(block);
@@ -157,22 +241,8 @@ macro_rules! sha512 {
                 let [w10, w11] = $v::words_be::<5, 8>(block);
                 let [w12, w13] = $v::words_be::<6, 8>(block);
                 let [w14, w15] = $v::words_be::<7, 8>(block);
-                let mut w = [w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11, w12, w13, w14, w15];
-                let before = [a, b, c, d, e, f, g, h];
-                sixteen!(round64, $v, w, 0, a b c d e f g h);
-                sixteen!(round64, $v, w, 16, a b c d e f g h);
-                sixteen!(round64, $v, w, 32, a b c d e f g h);
-                sixteen!(round64, $v, w, 48, a b c d e f g h);
-                sixteen!(round64, $v, w, 64, a b c d e f g h);
-                feed_forward!($v, before, 0 a, 1 b, 2 c, 3 d, 4 e, 5 f, 6 g, 7 h);
+                [w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11, w12, w13, w14, w15]
             }
-            let to = [
-                $v::pieces([a, b]),
-                $v::pieces([c, d]),
-                $v::pieces([e, f]),
-                $v::pieces([g, h]),
-            ];
-            advance(lanes, to, steps);
         }
     };
 }

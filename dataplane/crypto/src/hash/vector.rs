@@ -73,6 +73,19 @@ mod half {
     }
 }
 
+/// The first 64 octets, zeros behind them if there are fewer.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) fn first_octets(octets: &[u8]) -> [Piece; 4] {
+    let mask = u64::MAX.unbounded_shr(64_u32.saturating_sub(octets.len() as u32));
+    let mut first = [[0; 16]; 4];
+    // SAFETY: octets outside the mask are not touched, and those inside are in the slice.
+    let vector = unsafe { _mm512_maskz_loadu_epi8(mask, octets.as_ptr().cast()) };
+    // SAFETY: 64 octets that may be written, at any alignment.
+    unsafe { _mm512_storeu_si512(first.as_mut_ptr().cast(), vector) };
+    first
+}
+
 #[inline]
 #[target_feature(enable = "sse2")]
 pub(super) fn piece(octets: &Piece) -> __m128i {
@@ -256,6 +269,17 @@ macro_rules! transpose32 {
             }
             lanes
         }
+        /// The same, as big-endian words.
+        #[inline]
+        #[target_feature(enable = $features)]
+        pub fn pieces_be([a, b, c, d]: [V; 4]) -> [Piece; LANES] {
+            pieces([swap(a), swap(b), swap(c), swap(d)])
+        }
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn swap(words: V) -> V {
+            $half::shuffle(words, &SWAP32)
+        }
         /// 4×4 words in each 128 bits; its own inverse.
         #[inline]
         #[target_feature(enable = $features)]
@@ -297,11 +321,38 @@ macro_rules! transpose64 {
             }
             lanes
         }
+        /// The same, as big-endian words.
+        #[inline]
+        #[target_feature(enable = $features)]
+        pub fn pieces_be([a, b]: [V; 2]) -> [Piece; LANES] {
+            pieces([swap(a), swap(b)])
+        }
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn swap(words: V) -> V {
+            $half::shuffle(words, &SWAP64)
+        }
         /// 2×2 words in each 128 bits; its own inverse.
         #[inline]
         #[target_feature(enable = $features)]
         fn transpose([a, b]: [V; 2]) -> [V; 2] {
             [$low64(a, b), $high64(a, b)]
+        }
+    };
+}
+
+/// A whole block of every lane, big-endian, one vector per word: piece by piece.
+macro_rules! message32 {
+    ($features:literal) => {
+        /// The blocks, as big-endian words.
+        #[inline]
+        #[target_feature(enable = $features)]
+        pub fn message_be(blocks: &[&[Piece; 4]; LANES]) -> [V; 16] {
+            let [a, b, c, d] = words_be::<0, 4>(blocks);
+            let [e, f, g, h] = words_be::<1, 4>(blocks);
+            let [i, j, k, l] = words_be::<2, 4>(blocks);
+            let [m, n, o, p] = words_be::<3, 4>(blocks);
+            [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
         }
     };
 }
@@ -329,6 +380,54 @@ pub(super) mod w32x16 {
     );
     transpose32!("avx512f,avx512bw", wide, [0 4 8 12],
         _mm512_unpacklo_epi32 _mm512_unpackhi_epi32 _mm512_unpacklo_epi64 _mm512_unpackhi_epi64);
+
+    /// The blocks, as big-endian words. A block is one load here: that is fewer than piece by piece.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub fn message_be(
+        [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]: &[&[Piece; 4]; LANES],
+    ) -> [V; 16] {
+        let [a, b, c, d] = four([a, b, c, d]);
+        let [e, f, g, h] = four([e, f, g, h]);
+        let [i, j, k, l] = four([i, j, k, l]);
+        let [m, n, o, p] = four([m, n, o, p]);
+        // in quarter q of the first four: word 4q of blocks 0 to 3, 4 to 7 and so on
+        let [w0, w4, w8, w12] = quarters([a, e, i, m]);
+        let [w1, w5, w9, w13] = quarters([b, f, j, n]);
+        let [w2, w6, w10, w14] = quarters([c, g, k, o]);
+        let [w3, w7, w11, w15] = quarters([d, h, l, p]);
+        [w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11, w12, w13, w14, w15]
+    }
+
+    /// Four blocks: words 0, 4, 8 and 12 of all of them, words 1, 5, 9 and 13, and so on.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn four([a, b, c, d]: [&[Piece; 4]; 4]) -> [V; 4] {
+        transpose([swap(whole(a)), swap(whole(b)), swap(whole(c)), swap(whole(d))])
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn whole(block: &[Piece; 4]) -> V {
+        // SAFETY: 64 octets that may be read, at any alignment.
+        unsafe { _mm512_loadu_si512(block.as_ptr().cast()) }
+    }
+
+    /// 4×4 quarters; its own inverse.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn quarters([a, b, c, d]: [V; 4]) -> [V; 4] {
+        let (ab_even, ab_odd) =
+            (_mm512_shuffle_i32x4::<0x88>(a, b), _mm512_shuffle_i32x4::<0xdd>(a, b));
+        let (cd_even, cd_odd) =
+            (_mm512_shuffle_i32x4::<0x88>(c, d), _mm512_shuffle_i32x4::<0xdd>(c, d));
+        [
+            _mm512_shuffle_i32x4::<0x88>(ab_even, cd_even),
+            _mm512_shuffle_i32x4::<0x88>(ab_odd, cd_odd),
+            _mm512_shuffle_i32x4::<0xdd>(ab_even, cd_even),
+            _mm512_shuffle_i32x4::<0xdd>(ab_odd, cd_odd),
+        ]
+    }
 }
 
 /// 8 words of 32 bits in half of AVX-512's width.
@@ -354,6 +453,7 @@ pub(super) mod w32x8l {
     );
     transpose32!("avx2", half, [0 4],
         _mm256_unpacklo_epi32 _mm256_unpackhi_epi32 _mm256_unpacklo_epi64 _mm256_unpackhi_epi64);
+    message32!("avx2");
 }
 
 /// 8 words of 32 bits in AVX2.
@@ -373,6 +473,7 @@ pub(super) mod w32x8 {
     binary_logic!(32, _mm256_set1_epi32, _mm256_sllv_epi32, _mm256_srlv_epi32);
     transpose32!("avx2", half, [0 4],
         _mm256_unpacklo_epi32 _mm256_unpackhi_epi32 _mm256_unpacklo_epi64 _mm256_unpackhi_epi64);
+    message32!("avx2");
 }
 
 /// 8 words of 64 bits in AVX-512.
