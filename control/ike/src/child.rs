@@ -180,8 +180,8 @@ pub(crate) enum Sending {
     /// Ready to be installed: the peer rekeyed, and may not receive by it before it has our answer. So the old one sends
     /// until the peer deletes it (RFC 7296 §2.8), or until then.
     Waits { half: Box<Half>, until: u64 },
-    /// On its way to the data plane.
-    Installing(Ticket),
+    /// On its way to the data plane. The old one's outbound half, named by its SPI, sends until then.
+    Installing { ticket: Ticket, retires: Option<u32> },
     /// Never: it lost against another before it was installed.
     Never,
 }
@@ -215,9 +215,35 @@ impl Child {
     /// It sends from now on, if it was waiting to.
     pub(crate) fn send_now(&mut self, env: &mut Env<'_>) {
         self.sending = match std::mem::replace(&mut self.sending, Sending::Never) {
-            Sending::Waits { half, .. } => Sending::Installing(env.install(*half)),
+            Sending::Waits { half, .. } => {
+                let ticket = env.install(*half);
+                Sending::Installing { ticket, retires: None }
+            }
             other => other,
         };
+    }
+
+    /// The one that it replaced is taken out, but sends until this one does. `false`: this one does already, or never will.
+    pub(crate) fn take_over(&mut self, old: &mut Self) -> bool {
+        let sends = matches!(old.sending, Sending::Ready);
+        match &mut self.sending {
+            Sending::Installing { retires, .. } if sends && retires.is_none() => {
+                *retires = Some(old.outbound)
+            }
+            _ => return false,
+        }
+        old.sending = Sending::Never;
+        true
+    }
+
+    /// The outbound half is in place, or was refused: the old one's is taken out.
+    pub(crate) fn sends(&mut self, installed: bool, env: &mut Env<'_>) {
+        let now = if installed { Sending::Ready } else { Sending::Never };
+        if let Sending::Installing { retires: Some(old), .. } =
+            std::mem::replace(&mut self.sending, now)
+        {
+            env.remove(Direction::Outbound, old, self.lineage);
+        }
     }
 
     /// The peer is somewhere else now.
@@ -228,7 +254,7 @@ impl Child {
         if let Sending::Waits { half, .. } = &mut self.sending {
             half.path = path;
         }
-        let sends = matches!(self.sending, Sending::Ready | Sending::Installing(_));
+        let sends = matches!(self.sending, Sending::Ready | Sending::Installing { .. });
         for (direction, spi) in
             [Some(inbound), Some(outbound).filter(|_| sends)].into_iter().flatten()
         {
@@ -246,12 +272,26 @@ impl Child {
         [waits, soft, self.hard].into_iter().flatten().min()
     }
 
+    /// Takes both halves out.
+    pub(crate) fn destroy(self, env: &mut Env<'_>) {
+        if let Sending::Installing { retires: Some(old), .. } = self.sending {
+            env.remove(Direction::Outbound, old, self.lineage);
+        }
+        if matches!(self.sending, Sending::Ready | Sending::Installing { .. }) {
+            env.remove(Direction::Outbound, self.outbound, self.lineage);
+        }
+        remove_inbound(self.inbound, self.lineage, env);
+    }
+
     /// Takes it out of the data plane. Late packets that are still on their way are received for a while when another
     /// took its place.
     pub(crate) fn remove(self, base: &Base, cause: Cause, env: &mut Env<'_>) {
-        let (spi, lineage) = (self.outbound, self.lineage);
-        if matches!(self.sending, Sending::Ready | Sending::Installing(_)) {
-            env.out.push(Action::Remove { direction: Direction::Outbound, spi, lineage });
+        let lineage = self.lineage;
+        if let Sending::Installing { retires: Some(old), .. } = self.sending {
+            env.remove(Direction::Outbound, old, lineage);
+        }
+        if matches!(self.sending, Sending::Ready | Sending::Installing { .. }) {
+            env.remove(Direction::Outbound, self.outbound, lineage);
         }
         let lingers = matches!(cause, Cause::Replaced | Cause::Redundant);
         if lingers {

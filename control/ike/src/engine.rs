@@ -16,7 +16,7 @@ use crate::cookie::Cookies;
 use crate::env::{Effect, Env, Tickets};
 use crate::event::Cause;
 use crate::half_open::HalfOpen;
-use crate::ike_sa::{IkeSa, State, Task};
+use crate::ike_sa::{Estate, IkeSa, State, Task};
 use crate::settings::Settings;
 use crate::why::{Failures, Why};
 use bucket::Bucket;
@@ -223,10 +223,11 @@ impl Engine {
     fn effect(&mut self, effect: Effect, now: u64, out: &mut Vec<Action>) {
         match effect {
             Effect::Born(sa) => self.put(*sa),
-            Effect::Adopt { from, to } => self.adopt(from, to, now, out),
+            Effect::Inherit { to, estate } => self.inherit(to, *estate, now, out),
             Effect::InitialContact { spi } => self.initial_contact(spi, now, out),
             Effect::Established { spi } => self.established(spi, now),
             Effect::Delete { spi, cause } => self.task(spi, Task::DeleteIke(cause), now, out),
+            Effect::Outdone { spi } => self.outdone(spi, now),
             Effect::Ended { spi, connection, cause, children } => {
                 self.ended(spi, &connection, cause, &children, now, out);
             }
@@ -245,23 +246,16 @@ impl Engine {
         self.with(spi, now, out, |sa, env| sa.task(task, env));
     }
 
-    /// Child SAs, and what was to be done about them, change their IKE SA.
-    fn adopt(&mut self, from: u64, to: u64, now: u64, out: &mut Vec<Action>) {
-        let Some(old) = self.sas.get_mut(&from).and_then(IkeSa::established_mut) else { return };
-        let children = std::mem::take(&mut old.children);
-        let later = std::mem::take(&mut old.later);
-        let about_children =
-            |task: &Task| !matches!(task, Task::RekeyIke | Task::DeleteIke(_) | Task::Liveness);
-        let (queue, own) =
-            std::mem::take(&mut old.queue).into_iter().partition::<Vec<Task>, _>(about_children);
-        old.queue.extend(own);
-        let Some(new) = self.sas.get_mut(&to).and_then(IkeSa::established_mut) else { return };
-        new.children.extend(children);
-        new.later.extend(later.into_iter().filter(|(_, task)| !matches!(task, Task::RekeyIke)));
-        new.queue.extend(queue);
-        for spi in [from, to] {
-            self.with(spi, now, out, IkeSa::proceed);
+    /// Child SAs, and what was to be done about them, change their IKE SA. Should that be gone, so are they.
+    fn inherit(&mut self, to: u64, estate: Estate, now: u64, out: &mut Vec<Action>) {
+        match self.sas.get_mut(&to).and_then(IkeSa::established_mut) {
+            Some(heir) => heir.inherit(estate),
+            None => estate
+                .children
+                .into_iter()
+                .for_each(|child| child.destroy(&mut self.env(to, now, out))),
         }
+        self.with(to, now, out, IkeSa::proceed);
     }
 
     fn stop_lingering(&mut self, now: u64, out: &mut Vec<Action>) {

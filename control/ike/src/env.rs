@@ -3,7 +3,7 @@ use crate::Random;
 use crate::action::{Action, Direction, Endpoint, Half, Lineage, Spis, Ticket};
 use crate::engine::PeerName;
 use crate::event::{Cause, Event};
-use crate::ike_sa::{Base, IkeSa};
+use crate::ike_sa::{Base, Estate, IkeSa};
 use crate::job::Job;
 use crate::settings::{self, Settings};
 use crate::why::{Failures, Why};
@@ -77,14 +77,16 @@ impl Tickets {
 pub(crate) enum Effect {
     /// A rekey made an IKE SA.
     Born(Box<IkeSa>),
-    /// The Child SAs and what waits to be done go from one IKE SA to another.
-    Adopt { from: u64, to: u64 },
+    /// All that an IKE SA had goes to another.
+    Inherit { to: u64, estate: Box<Estate> },
     /// The peer says that it has no other IKE SA with us.
     InitialContact { spi: u64 },
     /// An IKE SA is authenticated.
     Established { spi: u64 },
     /// An IKE SA, this one's competitor, shall be deleted.
     Delete { spi: u64, cause: Cause },
+    /// An IKE SA that the peer made lost against ours: the peer shall delete it, and if it does not, we forget it.
+    Outdone { spi: u64 },
     /// An IKE SA is no more, or never was. The children that it had, or was meant to have.
     Ended { spi: u64, connection: Arc<str>, cause: Cause, children: Vec<Arc<str>> },
     /// A Child SA is there.

@@ -5,7 +5,7 @@ mod established;
 mod ghost;
 
 pub(crate) use base::{Base, Nat, Purpose};
-pub(crate) use established::{Established, Identified, Task, Times};
+pub(crate) use established::{Established, Estate, Identified, Task, Times};
 pub(crate) use ghost::Ghost;
 
 use crate::action::{Endpoint, Ticket};

@@ -8,7 +8,7 @@ use crate::settings::Unique;
 use std::sync::Arc;
 
 /// How long the one that must go may wait for its peer to delete it, in milliseconds.
-const COURTESY_MS: u64 = 60_000;
+const COURTESY_MS: u64 = 15_000;
 /// How long an old one stays after the new one stands, so that no packet meets neither, in milliseconds.
 const OVERLAP_MS: u64 = 3_000;
 /// After a reauthentication that came to nothing, in milliseconds.
@@ -73,6 +73,11 @@ impl Engine {
         }
     }
 
+    /// The peer's lost.
+    pub(super) fn outdone(&mut self, spi: u64, now: u64) {
+        self.doom(spi, COURTESY_MS, Cause::Redundant, now);
+    }
+
     fn doom(&mut self, spi: u64, wait: u64, cause: Cause, now: u64) {
         self.doomed.insert((now.saturating_add(wait), spi), cause);
     }
@@ -103,8 +108,16 @@ impl Engine {
     pub(super) fn execute_doomed(&mut self, now: u64, out: &mut Vec<Action>) {
         while let Some(entry) = self.doomed.first_entry().filter(|entry| entry.key().0 <= now) {
             let ((_, spi), cause) = entry.remove_entry();
-            if self.stands(spi) {
-                self.task(spi, Task::DeleteIke(cause), now, out);
+            let empty = |sa: &IkeSa| {
+                sa.established().is_some_and(|established| established.children.is_empty())
+            };
+            match (self.stands(spi), cause) {
+                (false, _) => {}
+                // Its peer may never have known that it came to be.
+                (true, Cause::Redundant) if self.sas.get(&spi).is_some_and(empty) => {
+                    self.with(spi, now, out, |sa, env| sa.vanish(cause, env));
+                }
+                (true, _) => self.task(spi, Task::DeleteIke(cause), now, out),
             }
         }
     }

@@ -426,8 +426,17 @@ impl Established {
         self.children.push(child);
         match old.map(|old| (old, self.child(old))) {
             Some((_, Some(old))) if old.lives() => old.fate = Fate::Replaced(inbound),
-            Some((old, None)) => self.promote(old, env), // it was deleted meanwhile
+            Some((_, None)) => self.send_newest(env), // it was deleted meanwhile
             _ => {}
+        }
+    }
+}
+
+impl Established {
+    /// The child that came last has nobody left to wait for.
+    fn send_newest(&mut self, env: &mut Env<'_>) {
+        if let Some(child) = self.children.last_mut() {
+            child.send_now(env);
         }
     }
 }
@@ -445,7 +454,6 @@ fn answer_parts(
     if let Some((method, public)) = key_exchange.zip(public) {
         parts.push(Part::Ke(method, public));
     }
-    parts.push(Part::Nonce(agreed.nonces.1.clone()));
     if exchange == ExchangeType::CREATE_CHILD_SA {
         parts.push(Part::Nonce(agreed.nonces.1.clone()));
     }

@@ -30,7 +30,8 @@ impl Established {
         let busy = self.successor.is_some()
             || self.asking.touches_children()
             || self.asking.deletes_ike()
-            || self.asking.has_rekeyed_ike();
+            || self.asking.has_rekeyed_ike()
+            || self.asking.ike_rival().is_some();
         if busy {
             return self.reply(EXCHANGE, &[Part::note(NotifyType::TEMPORARY_FAILURE, [])], env);
         }
@@ -63,7 +64,10 @@ impl Established {
                 return self.reply(EXCHANGE, &[Part::note(NotifyType::TEMPORARY_FAILURE, [])], env);
             }
         };
-        if self.asking.has_rekeyed_ike() || self.successor.is_some() {
+        if self.asking.has_rekeyed_ike()
+            || self.asking.ike_rival().is_some()
+            || self.successor.is_some()
+        {
             return self.reply(EXCHANGE, &[Part::note(NotifyType::TEMPORARY_FAILURE, [])], env);
         }
         let spi = env.ike_spi();
@@ -79,11 +83,9 @@ impl Established {
         self.reply(EXCHANGE, &parts, env);
         env.event(Event::IkeRekeyed { old: base.name(), new: new.base.name() });
         env.effect(Effect::Born(new));
-        env.effect(Effect::Adopt { from: base.spi, to: spi });
-        // While ours is on its way as well, this SA must live to see the answer.
-        match self.asking.meet_ike(IkeRival { spi, lowest_nonce }) {
-            true => self.successor = Some(spi),
-            false => self.retire(spi, env.now),
+        // While ours is on its way as well, everything stays here until it is known which of both stays.
+        if !self.asking.meet_ike(IkeRival { spi, lowest_nonce }) {
+            self.bequeath(spi, env);
         }
     }
 }

@@ -52,6 +52,18 @@ impl Asking {
             _ => false,
         }
     }
+    /// The IKE SA that the peer made while ours is on its way.
+    pub(crate) fn ike_rival(&self) -> Option<u64> {
+        let draft = match self {
+            Self::Sent { question, .. } => match &**question {
+                Question::Ike(draft) => draft,
+                _ => return None,
+            },
+            Self::AgreeingIke { draft, .. } => draft,
+            _ => return None,
+        };
+        draft.rival.as_ref().map(|rival| rival.spi)
+    }
     /// Whether the peer's answer is here: ours is first.
     pub(crate) fn has_rekeyed_ike(&self) -> bool {
         matches!(self, Self::AgreeingIke { .. })
@@ -177,8 +189,8 @@ impl Established {
     }
 
     fn ike_refused(&mut self, base: &Base, draft: IkeDraft, error: &Note, env: &mut Env<'_>) {
-        if draft.rival.is_some() || self.successor.is_some() {
-            return; // the peer's is the one that stays (RFC 7296 §2.8.2)
+        if let Some(rival) = draft.rival {
+            return self.bequeath(rival.spi, env); // the peer's is the one that stays (RFC 7296 §2.8.2)
         }
         let wanted = error.number().and_then(|id| Group::negotiate(KeyExchangeMethod(id), None));
         let ours = |group: &Group| {
@@ -229,15 +241,14 @@ impl Established {
             // The one with the lowest of four nonces is closed by who made it (RFC 7296 §2.8.2).
             Some(rival) if lowest < rival.lowest_nonce => {
                 env.effect(Effect::Delete { spi: draft.spi, cause: Cause::Redundant });
-                self.retire(rival.spi, env.now);
+                self.bequeath(rival.spi, env);
             }
             rival => {
                 if let Some(rival) = rival {
-                    env.effect(Effect::Adopt { from: rival.spi, to: draft.spi });
+                    env.effect(Effect::Outdone { spi: rival.spi });
                 }
                 env.event(Event::IkeRekeyed { old: base.name(), new: name });
-                env.effect(Effect::Adopt { from: base.spi, to: draft.spi });
-                self.retire(draft.spi, env.now);
+                self.bequeath(draft.spi, env);
                 self.put(Task::DeleteIke(Cause::Replaced));
             }
         }

@@ -37,6 +37,10 @@ impl Established {
             },
             _ => None,
         };
+        // The peer did not see that we were rekeying too: what it made is what stays.
+        if let Some(rival) = self.asking.ike_rival() {
+            self.bequeath(rival, env);
+        }
         self.end = Some(ours.unwrap_or(Cause::Peer));
     }
 
@@ -56,17 +60,28 @@ impl Established {
     fn on_delete_child(&mut self, base: &Base, outbound: u32, env: &mut Env<'_>) -> Option<u32> {
         let at = self.children.iter().position(|child| child.outbound == outbound)?;
         let ours = self.children.get(at).is_some_and(|child| self.asking.deletes(child.inbound));
-        let child = self.children.remove(at);
+        let mut child = self.children.remove(at);
         let inbound = child.inbound;
         let cause = match child.fate {
+            Fate::Lives if child.replaces.is_some_and(|old| self.reinstate(old, inbound)) => {
+                Cause::Redundant
+            }
             Fate::Lives => Cause::Peer,
             Fate::Replaced(_) => Cause::Replaced,
             Fate::Closing(cause) => cause,
         };
         // The new one sends before the old one is taken out.
-        self.promote(inbound, env);
+        self.promote(&mut child, env);
         child.remove(base, cause, env);
         (!ours).then_some(inbound)
+    }
+
+    /// The peer's successor of `old` lost against ours, which is on its way: `old` is as it was.
+    fn reinstate(&mut self, old: u32, by: u32) -> bool {
+        let replaced =
+            |child: &&mut Child| child.inbound == old && child.fate == Fate::Replaced(by);
+        let old = self.children.iter_mut().find(replaced);
+        old.map(|old| old.fate = Fate::Lives).is_some()
     }
 
     /// Asks the peer to let go of Child SAs. It may know one that did not come to be on our side.
@@ -100,8 +115,8 @@ impl Established {
     ) {
         let gone: Vec<Child> =
             self.children.extract_if(.., |child| inbound.contains(&child.inbound)).collect();
-        for child in gone {
-            self.promote(child.inbound, env);
+        for mut child in gone {
+            self.promote(&mut child, env);
             child.remove(base, cause, env);
         }
     }

@@ -61,6 +61,14 @@ pub(crate) enum Task {
     Liveness,
 }
 
+/// What an IKE SA leaves to its successor.
+#[derive(Debug)]
+pub(crate) struct Estate {
+    pub(crate) children: Vec<Child>,
+    queue: Vec<Task>,
+    later: Vec<(u64, Task)>,
+}
+
 /// Both proved who they are.
 #[derive(Debug)]
 pub(crate) struct Established {
@@ -295,10 +303,13 @@ impl Established {
         };
         match opened {
             Opened::Message(received) => self.on_answer(base, *question, *received, env),
-            _ => {
+            Opened::Malformed(refused) => {
+                let why = base.why(env.now, question.stage(), Reason::Malformed);
+                env.fail(why.check(refused.to_string()));
                 question.abandon(env);
                 self.end = Some(Cause::Failed);
             }
+            Opened::Nothing => {}
         }
     }
 
@@ -439,30 +450,42 @@ impl Established {
         result: Result<(), String>,
         env: &mut Env<'_>,
     ) {
-        let waits =
-            |child: &&mut Child| matches!(child.sending, Sending::Installing(t) if t == ticket);
+        let waits = |child: &&mut Child| matches!(child.sending, Sending::Installing { ticket: own, .. } if own == ticket);
         let Some(child) = self.children.iter_mut().find(waits) else { return };
-        match result {
-            Ok(()) => child.sending = Sending::Ready,
-            Err(why) => {
-                child.sending = Sending::Never;
-                let inbound = child.inbound;
-                let name = Arc::clone(&child.settings.name);
-                env.fail(
-                    base.why(env.now, Stage::Install, Reason::DataPlane).check(why).child(&name),
-                );
-                self.put(Task::DeleteChildren(vec![inbound], Cause::Failed));
-            }
+        child.sends(result.is_ok(), env);
+        let Err(why) = result else { return };
+        let (inbound, name) = (child.inbound, Arc::clone(&child.settings.name));
+        let failure = base.why(env.now, Stage::Install, Reason::DataPlane);
+        env.fail(failure.check(why).child(&name));
+        self.put(Task::DeleteChildren(vec![inbound], Cause::Failed));
+    }
+
+    /// The one that took the place of `old` sends from now on, or as soon as it can.
+    pub(crate) fn promote(&mut self, old: &mut Child, env: &mut Env<'_>) {
+        let heir = |child: &&mut Child| child.replaces == Some(old.inbound) && child.lives();
+        if let Some(child) = self.children.iter_mut().find(heir) {
+            child.send_now(env);
+            child.take_over(old);
         }
     }
 
-    /// The one that took the place of `old` sends from now on.
-    pub(crate) fn promote(&mut self, old: u32, env: &mut Env<'_>) {
-        let heir =
-            self.children.iter_mut().find(|child| child.replaces == Some(old) && child.lives());
-        if let Some(child) = heir {
-            child.send_now(env);
-        }
+    /// Everything goes to another IKE SA.
+    pub(crate) fn bequeath(&mut self, to: u64, env: &mut Env<'_>) {
+        let keep =
+            |task: &Task| !matches!(task, Task::RekeyIke | Task::DeleteIke(_) | Task::Liveness);
+        let children = std::mem::take(&mut self.children);
+        let queue = std::mem::take(&mut self.queue).into_iter().filter(keep).collect();
+        let mut later = std::mem::take(&mut self.later);
+        later.retain(|(_, task)| keep(task));
+        env.effect(Effect::Inherit { to, estate: Box::new(Estate { children, queue, later }) });
+        self.retire(to, env.now);
+    }
+
+    /// What another IKE SA had.
+    pub(crate) fn inherit(&mut self, estate: Estate) {
+        self.children.extend(estate.children);
+        self.queue.extend(estate.queue);
+        self.later.extend(estate.later);
     }
 
     pub(crate) fn deadline(&self, base: &Base) -> Option<u64> {
