@@ -145,9 +145,10 @@ fn a_peer_that_sends_packets_is_not_asked_whether_it_lives() {
     world.run(2_000);
     let (before, spi) = (world.log.len(), *world.ends[A].inbound.keys().next().unwrap());
     for _ in 0..10 {
-        world.run(9_000);
         world.order(A, Order::Heard { spi });
+        world.run(9_000);
     }
+    world.order(A, Order::Heard { spi });
     assert_eq!(world.log.len(), before);
     world.run(11_000);
     assert_eq!(world.log.len(), before + 2, "a question and an answer");

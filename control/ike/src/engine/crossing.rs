@@ -108,13 +108,15 @@ impl Engine {
     pub(super) fn execute_doomed(&mut self, now: u64, out: &mut Vec<Action>) {
         while let Some(entry) = self.doomed.first_entry().filter(|entry| entry.key().0 <= now) {
             let ((_, spi), cause) = entry.remove_entry();
-            let empty = |sa: &IkeSa| {
-                sa.established().is_some_and(|established| established.children.is_empty())
+            let unused = |sa: &IkeSa| {
+                let established = sa.established();
+                !sa.base.initiator
+                    && established.is_some_and(|own| own.is_idle() && own.children.is_empty())
             };
             match (self.stands(spi), cause) {
                 (false, _) => {}
                 // Its peer may never have known that it came to be.
-                (true, Cause::Redundant) if self.sas.get(&spi).is_some_and(empty) => {
+                (true, Cause::Redundant) if self.sas.get(&spi).is_some_and(unused) => {
                     self.with(spi, now, out, |sa, env| sa.vanish(cause, env));
                 }
                 (true, _) => self.task(spi, Task::DeleteIke(cause), now, out),

@@ -65,10 +65,9 @@ impl Engine {
         packet: Option<Packet>,
         now: u64,
     ) {
+        let up = self.has(connection, child);
         let want = self.wanted.children.entry(key(&connection.name, &child.name)).or_default();
-        if want.due.is_none_or(|at| at > now)
-            && !self.sas.values().any(|sa| has(sa, connection, child))
-        {
+        if want.due.is_none_or(|at| at > now) && !up {
             *want = Want { due: Some(now), packet: packet.or(want.packet), ..*want };
         }
     }
@@ -258,7 +257,7 @@ impl Engine {
         let settings = Arc::clone(&self.settings);
         let Some(connection) = settings.connection(connection) else { return };
         for child in &connection.children {
-            let up = self.sas.values().any(|sa| has(sa, connection, child));
+            let up = self.has(connection, child);
             let want = self.wanted.children.get_mut(&key(&connection.name, &child.name));
             if let Some(want) = want.filter(|want| want.due.is_none() && !up) {
                 want.due = Some(now.saturating_add(BACKOFF_MS.0));
@@ -278,7 +277,7 @@ impl Engine {
         let settings = Arc::clone(&self.settings);
         let Some(connection) = settings.connection(connection) else { return };
         let Some(child) = connection.child(child) else { return };
-        if self.sas.values().any(|sa| has(sa, connection, child)) {
+        if self.has(connection, child) {
             return;
         }
         let own = key(&connection.name, &child.name);
@@ -366,8 +365,13 @@ impl Engine {
     }
 }
 
-/// Whether an IKE SA of this connection has the child, or is about to.
-fn has(sa: &IkeSa, connection: &Connection, child: &Child) -> bool {
-    *sa.base.connection.name == *connection.name
-        && sa.established().is_some_and(|established| established.has_child(&child.name))
+impl Engine {
+    /// Whether an IKE SA that goes on has the child, or is about to.
+    fn has(&self, connection: &Connection, child: &Child) -> bool {
+        self.sas.iter().any(|(spi, sa)| {
+            *sa.base.connection.name == *connection.name
+                && sa.established().is_some_and(|established| established.has_child(&child.name))
+                && self.stands(*spi)
+        })
+    }
 }

@@ -136,6 +136,7 @@ enum Due {
     Datagram { to: usize, path: Endpoint, octets: Vec<u8> },
     Done { end: usize, ticket: Ticket, done: Done },
     Install { end: usize, ticket: Ticket, half: Box<Half> },
+    Remove { end: usize, direction: Direction, spi: u32, lineage: Lineage },
     Probe { to: usize, spi: u32, half: Box<Half> },
     Send { end: usize },
 }
@@ -253,8 +254,9 @@ impl World {
                 Action::Install { ticket, half } => {
                     self.later(INSTALL, Due::Install { end, ticket, half });
                 }
+                // In order with installations: requests to the data plane do not overtake each other.
                 Action::Remove { direction, spi, lineage } => {
-                    self.remove(end, direction, spi, lineage)
+                    self.later(INSTALL, Due::Remove { end, direction, spi, lineage });
                 }
                 Action::Move { direction, spi, path, .. } => {
                     self.relocate(end, direction, spi, path)
@@ -399,6 +401,9 @@ impl World {
             Due::Datagram { to, path, octets } => self.inject(to, path, &octets),
             Due::Done { end, ticket, done } => self.order(end, Order::WorkDone { ticket, done }),
             Due::Install { end, ticket, half } => self.install(end, ticket, *half),
+            Due::Remove { end, direction, spi, lineage } => {
+                self.remove(end, direction, spi, lineage)
+            }
             Due::Probe { to, spi, half } => self.probe(to, spi, &half),
             Due::Send { end } => self.send_probe(end),
         }
