@@ -93,8 +93,9 @@ macro_rules! pin {
         #[target_feature(enable = $features)]
         #[inline]
         fn $name(v: &mut $vector) {
+            // Miri has no `asm!`, and no order of instructions to keep
+            #[cfg(not(miri))]
             // SAFETY: no instruction; the vector comes out as it went in.
-            #[cfg(not(miri))] // which has no `asm!`, and no order of instructions to keep
             unsafe {
                 asm!("/* {0} */", inout($class) * v, options(nomem, nostack, preserves_flags))
             }
