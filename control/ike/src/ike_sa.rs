@@ -3,10 +3,12 @@
 mod base;
 mod established;
 mod ghost;
+mod timers;
 
 pub(crate) use base::{Base, Nat, Purpose};
-pub(crate) use established::{Established, Estate, Identified, Task, Times};
+pub(crate) use established::{Established, Estate, Identified, Task};
 pub(crate) use ghost::Ghost;
+pub(crate) use timers::Times;
 
 use crate::action::{Endpoint, Ticket};
 use crate::env::{Effect, Env};

@@ -339,7 +339,7 @@ pub(crate) fn accepts(ours: &[Proposal], answer: &Offer, exchange: KeyExchange) 
         !none && !ignored
     };
     let answered = answer.proposal.transforms.iter().filter(matters).count();
-    (answered == proposal.transforms.len()).then(|| Chosen {
+    (answered == proposal.transforms.len()).then_some(Chosen {
         number: answer.number,
         spi: answer.spi,
         proposal,

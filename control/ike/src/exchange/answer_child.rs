@@ -1,20 +1,18 @@
 //! A Child SA that the peer asks for: in IKE_AUTH, and by CREATE_CHILD_SA (RFC 7296 §1.3.1, §1.3.3, §2.25).
 use super::answer_ike::IkePlan;
-use super::ask_child::{Rival, abandon_fresh, esp_spi};
+use super::asking::{Rival, abandon_fresh};
+use super::choose_child::Denied;
 use crate::Key;
-use crate::action::{Direction, EspSuite, Ticket};
+use crate::action::{Direction, Ticket};
 use crate::algorithm::Group;
 use crate::child::{self, Agreed, Child, Fate, Fresh, Sending};
 use crate::env::Env;
 use crate::ike_sa::{Base, Established, Task};
 use crate::job::{Done, Job};
-use crate::message::{Note, Part, Received, protocol, with_esn};
-use crate::narrow::Covered;
-use crate::proposal::{self, Chosen, KeyExchange, Offer};
-use crate::settings;
-use crate::why::{Candidate, Reason, Stage, Why};
-use std::sync::Arc;
-use wire::iana::ike::{ExchangeType, KeyExchangeMethod, NotifyType};
+use crate::message::{Part, Received, protocol};
+use crate::proposal::{Chosen, KeyExchange, Offer};
+use crate::why::{Reason, Stage};
+use wire::iana::ike::{ExchangeType, NotifyType};
 use wire::ike::Spi;
 
 /// How long the old SA goes on sending after the peer rekeyed, if the peer does not delete it, in milliseconds.
@@ -65,20 +63,6 @@ pub(crate) struct Plan {
     exchange: Option<(Group, Vec<u8>)>,
     reply: Reply,
 }
-
-/// Why a request for a Child SA is turned down: what the peer hears, and what we know.
-#[derive(Debug)]
-pub(crate) struct Denied {
-    part: Part,
-    why: Option<Why>,
-}
-
-impl Denied {
-    fn quietly(kind: NotifyType) -> Self {
-        Self { part: Part::note(kind, []), why: None }
-    }
-}
-
 impl Replying {
     pub(crate) fn is_busy(&self) -> bool {
         !matches!(self, Self::Idle)
@@ -192,108 +176,10 @@ impl Established {
         env: &mut Env<'_>,
     ) {
         if let Some(why) = denied.why {
-            env.fail(why);
+            env.fail(*why);
         }
         before.push(denied.part);
         self.reply(exchange, &before, env);
-    }
-
-    /// The inbound SPI of the one that shall be replaced; or why not now (RFC 7296 §2.25.1).
-    fn replaced_by(&self, received: &Received) -> Result<Option<u32>, Denied> {
-        if self.successor.is_some() || self.asking.rekeys_ike() || self.asking.deletes_ike() {
-            return Err(Denied::quietly(NotifyType::TEMPORARY_FAILURE));
-        }
-        let Some(note) = received.note(NotifyType::REKEY_SA) else { return Ok(None) };
-        let named = |child: &&Child| note.esp_spi() == Some(child.outbound);
-        let Some(old) = self.children.iter().find(named) else {
-            let not_found =
-                Note { kind: NotifyType::CHILD_SA_NOT_FOUND, data: Vec::new(), ..note.clone() };
-            return Err(Denied { part: Part::Note(not_found), why: None });
-        };
-        if !old.lives() || self.asking.deletes(old.inbound) || self.asking.succeeds(old.inbound) {
-            return Err(Denied::quietly(NotifyType::TEMPORARY_FAILURE));
-        }
-        Ok(Some(old.inbound))
-    }
-
-    fn plan(
-        &mut self,
-        base: &Base,
-        received: &Received,
-        nonces: (Vec<u8>, Vec<u8>),
-        replaces: Option<u32>,
-        exchange: KeyExchange,
-        env: &mut Env<'_>,
-    ) -> Result<(Agreed, Chosen, Option<(Group, Vec<u8>)>), Denied> {
-        if self.children.len() >= env.settings.limits.children {
-            let why = base
-                .why(env.now, Stage::CreateChild, Reason::Limit)
-                .check("the peer has as many Child SAs as it may");
-            return Err(Denied {
-                part: Part::note(NotifyType::NO_ADDITIONAL_SAS, []),
-                why: Some(why),
-            });
-        }
-        let stage = if replaces.is_some() { Stage::RekeyChild } else { Stage::CreateChild };
-        let (Some(from), Some(to)) = (&received.ts_initiator, &received.ts_responder) else {
-            return Err(Denied::quietly(NotifyType::INVALID_SYNTAX));
-        };
-        let offered = Covered { local: to.clone(), remote: from.clone() };
-        let (settings, covered) = self.child_for(base, &offered, replaces, (stage, env.now))?;
-        let offers = received.sa.as_deref().unwrap_or_default();
-        let (chosen, suite) = choose(base, &settings, offers, exchange, (stage, env.now))?;
-        let exchange = public_value(&chosen, exchange, received)?;
-        let outbound =
-            esp_spi(chosen.spi).ok_or_else(|| Denied::quietly(NotifyType::INVALID_SYNTAX))?;
-        let Some(inbound) = env.reserve() else {
-            let why = base
-                .why(env.now, stage, Reason::Limit)
-                .check("the SAD is full")
-                .fix("raise dataplane.sa_slots");
-            return Err(Denied {
-                part: Part::note(NotifyType::NO_ADDITIONAL_SAS, []),
-                why: Some(why),
-            });
-        };
-        let agreed = Agreed {
-            settings,
-            inbound,
-            outbound,
-            suite,
-            covered,
-            initiator: false,
-            nonces,
-            replaces,
-        };
-        Ok((agreed, chosen, exchange))
-    }
-
-    /// The child whose selectors have most to do with what is offered: one that covers what the peer put first, else the
-    /// first with anything in common.
-    fn child_for(
-        &mut self,
-        base: &Base,
-        offered: &Covered,
-        replaces: Option<u32>,
-        (stage, now): (Stage, u64),
-    ) -> Result<(Arc<settings::Child>, Covered), Denied> {
-        let (local, remote) = (base.path.local.ip(), base.path.remote.ip());
-        let of_old =
-            replaces.and_then(|old| self.child(old)).map(|old| vec![Arc::clone(&old.settings)]);
-        let children = of_old.unwrap_or_else(|| base.connection.children.clone());
-        let first = offered.local.first().zip(offered.remote.first());
-        let mut best: Option<(bool, Arc<settings::Child>, Covered)> = None;
-        for child in &children {
-            let configured = Covered::configured(child, local, remote);
-            let Some(both) = configured.narrowed(offered) else { continue };
-            let whole = first.is_some_and(|(local, remote)| configured.includes(local, remote));
-            if best.as_ref().is_none_or(|(known, ..)| whole && !known) {
-                best = Some((whole, Arc::clone(child), both));
-            }
-        }
-        let (_, child, both) =
-            best.ok_or_else(|| unacceptable(base, &children, offered, (stage, now)))?;
-        Ok((child, both))
     }
 
     fn carry_out(&mut self, base: &Base, plan: Plan, env: &mut Env<'_>) {
@@ -416,7 +302,10 @@ impl Established {
 
     fn made(&mut self, base: &Base, mut child: Child, mut reply: Reply, env: &mut Env<'_>) {
         if let Some(by) = reply.outdone {
-            (child.fate, child.sending) = (Fate::Replaced(by), Sending::Never);
+            child.fate = Fate::Replaced(by);
+            if matches!(child.sending, Sending::Waits { .. }) {
+                child.sending = Sending::Never;
+            }
         }
         reply.before.append(&mut reply.parts);
         self.reply(reply.exchange, &reply.before, env);
@@ -460,94 +349,4 @@ fn answer_parts(
     parts.push(Part::TsInitiator(agreed.covered.remote.clone()));
     parts.push(Part::TsResponder(agreed.covered.local.clone()));
     parts
-}
-
-fn choose(
-    base: &Base,
-    settings: &settings::Child,
-    offers: &[Offer],
-    exchange: KeyExchange,
-    (stage, now): (Stage, u64),
-) -> Result<(Chosen, EspSuite), Denied> {
-    let proposals: Vec<_> = settings.proposals.iter().map(with_esn).collect();
-    let name = format!("{}/{}", base.connection.name, settings.name);
-    let refused = |candidates: Vec<Candidate>| {
-        let mut why = base.why(now, stage, Reason::NoProposalChosen).child(&settings.name);
-        why.offered = offers.iter().map(|offer| offer.proposal.to_string()).collect();
-        why.fix = offers.first().map(|offer| {
-            format!(
-                "connections.{}.children.{}.proposals: [{}]",
-                base.connection.name, settings.name, offer.proposal
-            )
-        });
-        why.candidates = candidates;
-        Denied { part: Part::note(NotifyType::NO_PROPOSAL_CHOSEN, []), why: Some(why) }
-    };
-    let chosen =
-        proposal::choose(&name, &proposals, offers, protocol::ESP, exchange).map_err(refused)?;
-    let suite = EspSuite::of(&chosen).ok_or_else(|| refused(Vec::new()))?;
-    Ok((chosen, suite))
-}
-
-/// The peer's public value, which must be of the method that was chosen (RFC 7296 §1.3).
-fn public_value(
-    chosen: &Chosen,
-    exchange: KeyExchange,
-    received: &Received,
-) -> Result<Option<(Group, Vec<u8>)>, Denied> {
-    let Some(id) = chosen.key_exchange().filter(|_| exchange != KeyExchange::Ignored) else {
-        return Ok(None);
-    };
-    let wanted =
-        || Denied { part: Part::note(NotifyType::INVALID_KE_PAYLOAD, id.to_be_bytes()), why: None };
-    let (_, public) =
-        received.ke.as_ref().filter(|(method, _)| *method == id).ok_or_else(wanted)?;
-    let group = Group::negotiate(KeyExchangeMethod(id), None).ok_or_else(wanted)?;
-    Ok(Some((group, public.clone())))
-}
-
-fn unacceptable(
-    base: &Base,
-    children: &[Arc<settings::Child>],
-    offered: &Covered,
-    (stage, now): (Stage, u64),
-) -> Denied {
-    let mut why = base.why(now, stage, Reason::TsUnacceptable);
-    why.offered = vec![offered.to_string()];
-    let (local, remote) = (base.path.local.ip(), base.path.remote.ip());
-    why.candidates = children
-        .iter()
-        .map(|child| differing(child, &Covered::configured(child, local, remote), offered))
-        .collect();
-    let side = |side: &[crate::narrow::Ts]| {
-        side.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-    };
-    why.fix = children.first().map(|child| {
-        let (local, remote) = (side(&offered.local), side(&offered.remote));
-        format!(
-            "connections.{}.children.{}: local_ts: [{local}], remote_ts: [{remote}]",
-            base.connection.name, child.name
-        )
-    });
-    Denied { part: Part::note(NotifyType::TS_UNACCEPTABLE, []), why: Some(why) }
-}
-
-/// Which side has nothing in common.
-fn differing(child: &settings::Child, configured: &Covered, offered: &Covered) -> Candidate {
-    let ours_with_their_local =
-        Covered { local: offered.local.clone(), remote: configured.remote.clone() };
-    let local_fits = configured.narrowed(&ours_with_their_local).is_some();
-    let (field, offered, ours) = match local_fits {
-        false => ("local_ts", &offered.local, &configured.local),
-        true => ("remote_ts", &offered.remote, &configured.remote),
-    };
-    let side = |side: &[crate::narrow::Ts]| {
-        side.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-    };
-    Candidate {
-        name: child.name.to_string(),
-        field: field.to_owned(),
-        offered: side(offered),
-        ours: side(ours),
-    }
 }

@@ -1,5 +1,5 @@
 //! Rekeying the IKE SA, by us (RFC 7296 §1.3.2, §2.8.2, §2.18).
-use super::ask_child::{Asking, Question};
+use super::asking::{Asking, Question};
 use super::call::first_group;
 use super::session;
 use crate::Key;
@@ -31,10 +31,13 @@ pub(crate) struct IkeDraft {
     group: Group,
     secret: Option<Secret>,
     /// The peer's SPI, the suite and the peer's nonce, once it has answered.
-    answer: Option<(u64, Suite, Vec<u8>)>,
+    answer: Option<Answer>,
     rival: Option<IkeRival>,
     turns: u32,
 }
+
+/// The peer's SPI, the suite and the peer's nonce.
+type Answer = (u64, Suite, Vec<u8>);
 
 /// An IKE SA that the peer made in place of this one at the same time.
 #[derive(Clone, Debug)]
@@ -260,7 +263,7 @@ fn ike_answer(
     base: &Base,
     draft: &IkeDraft,
     received: Received,
-) -> Result<((u64, Suite, Vec<u8>), Vec<u8>), String> {
+) -> Result<(Answer, Vec<u8>), String> {
     let offers = received.sa.ok_or("the answer has no SA payload")?;
     let [answer] = offers.as_slice() else {
         return Err("the answer chose not one proposal".to_owned());

@@ -1,5 +1,5 @@
 //! INFORMATIONAL (RFC 7296 §1.4, §1.4.1): deletes, errors, and the question whether anybody is there.
-use super::ask_child::Question;
+use super::asking::{Asking, Question};
 use crate::child::{Child, Fate};
 use crate::env::Env;
 use crate::event::Cause;
@@ -31,7 +31,7 @@ impl Established {
     fn on_delete_ike(&mut self, env: &mut Env<'_>) {
         self.reply(EXCHANGE, &[], env);
         let ours = match &self.asking {
-            super::ask_child::Asking::Sent { question, .. } => match **question {
+            Asking::Sent { question, .. } => match **question {
                 Question::DeleteIke(cause) => Some(cause),
                 _ => None,
             },

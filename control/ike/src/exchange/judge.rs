@@ -227,7 +227,9 @@ impl Judging {
             proposal.of(kind).any(|transform| transform.id == id)
         };
         let takes = |proposal: &Proposal| {
-            has(proposal, Kind::Encryption, suite.encr().id().0)
+            proposal
+                .of(Kind::Encryption)
+                .any(|own| (own.id, own.key_bits) == (suite.encr().id().0, suite.encr().key_bits()))
                 && has(proposal, Kind::Prf, suite.prf().id().0)
                 && has(proposal, Kind::KeyExchange, suite.group().id().0)
                 && suite.integ().is_none_or(|integ| has(proposal, Kind::Integrity, integ.id().0))

@@ -1,5 +1,5 @@
 //! IKE_AUTH, initiator (RFC 7296 §1.2): both prove who they are, and the first Child SA is made on the way.
-use super::ask_child::Draft;
+use super::draft::Draft;
 use super::identify::{self, Own, Peer};
 use super::session::Session;
 use crate::action::Ticket;
