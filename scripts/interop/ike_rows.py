@@ -1,0 +1,139 @@
+"""What is tried between two IKE daemons: one row for each, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+DEFAULT_IKE = "ENCR_AES_GCM_16_256/PRF_HMAC_SHA2_384/Curve25519"
+DEFAULT_ESP = "ENCR_AES_GCM_16_256"
+GROUPS = ("MODP_1024", "MODP_1536", "MODP_2048", "MODP_3072", "MODP_4096", "MODP_6144", "MODP_8192",
+          "ECP_256", "ECP_384", "ECP_521", "Curve25519")
+KINDS = ("rsa", "ecdsa256", "ecdsa384", "ecdsa521", "ed25519")
+AES = (128, 192, 256)
+SHA2 = ("256_128", "384_192", "512_256")
+
+
+@dataclass(frozen=True)
+class Row:
+    """`ours` is the gateway, `peer` the other side. What stands in `gateway` and `peer` replaces what that side is told otherwise."""
+
+    name: str
+    test: str = "tunnel"  # the function in ike.py that runs it
+    auth: str = "psk"  # psk, a kind of key, or `gateway's,peer's`
+    ike: str = DEFAULT_IKE
+    esp: str = DEFAULT_ESP
+    roles: tuple[str, ...] = ("gateway", "peer")  # who initiates
+    outer: int = 4
+    nat: str = ""  # who is behind a NAT
+    mtu: int = 1500  # between router and peer
+    gateway: dict = field(default_factory=dict)
+    peer: dict = field(default_factory=dict)
+    expect: dict = field(default_factory=dict)
+    needs: str = ""  # `postern`: strongSwan in the gateway's place cannot do it
+    options: dict = field(default_factory=dict)
+
+
+def authentication() -> list[Row]:
+    yield Row("PSK")
+    yield Row("PSK, IPv6 outside", outer=6)
+    for kind in KINDS:
+        yield Row(f"certificates, {kind}, intermediate CA", auth=kind)
+    yield Row("PSK one way, certificate the other", auth="psk,rsa")
+    yield Row("certificates of different kinds", auth="ed25519,ecdsa256")
+    yield Row("certificates, IPv6 outside", auth="ecdsa256", outer=6)
+
+
+def ike_suites() -> list[Row]:
+    for group in GROUPS:
+        yield Row(f"IKE {group}", ike=f"ENCR_AES_CBC_128/AUTH_HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/{group}")
+    ciphers = [f"ENCR_AES_GCM_{icv}_{bits}" for icv in (16, 12, 8) for bits in AES] + [f"ENCR_AES_CCM_16_{bits}" for bits in AES]
+    for cipher in [*ciphers, "ENCR_CHACHA20_POLY1305"]:
+        yield Row(f"IKE {cipher}", ike=f"{cipher}/PRF_HMAC_SHA2_256/Curve25519")
+    for cipher in [f"ENCR_AES_{mode}_{bits}" for mode in ("CBC", "CTR") for bits in AES] + ["ENCR_3DES"]:
+        yield Row(f"IKE {cipher}", ike=f"{cipher}/AUTH_HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/Curve25519")
+    for integrity, prf in (("HMAC_MD5_96", "HMAC_MD5"), ("HMAC_SHA1_96", "HMAC_SHA1"), ("HMAC_SHA2_384_192", "HMAC_SHA2_384"),
+                           ("HMAC_SHA2_512_256", "HMAC_SHA2_512"), ("AES_XCBC_96", "AES128_XCBC"), ("AES_CMAC_96", "AES128_CMAC")):
+        yield Row(f"IKE AUTH_{integrity}, PRF_{prf}", ike=f"ENCR_AES_CBC_128/AUTH_{integrity}/PRF_{prf}/ECP_256")
+
+
+def esp_suites() -> list[Row]:
+    ciphers = [f"ENCR_AES_GCM_{icv}_{bits}" for icv in (16, 12, 8) for bits in AES] + ["ENCR_AES_CCM_8_128", "ENCR_AES_CCM_16_256"]
+    pairs = [f"ENCR_AES_CBC_{bits}/AUTH_HMAC_SHA1_96" for bits in AES] + [f"ENCR_AES_CBC_256/AUTH_HMAC_SHA2_{sha}" for sha in SHA2]
+    pairs += ["ENCR_AES_CBC_128/AUTH_AES_XCBC_96", "ENCR_AES_CBC_128/AUTH_AES_CMAC_96", "ENCR_AES_CTR_128/AUTH_HMAC_SHA2_256_128",
+              "ENCR_AES_CTR_256/AUTH_HMAC_SHA1_96", "ENCR_NULL/AUTH_HMAC_SHA2_256_128"]
+    old = ["ENCR_3DES/AUTH_HMAC_SHA1_96", "ENCR_AES_CBC_128/AUTH_HMAC_MD5_96", "ENCR_DES/AUTH_HMAC_MD5_96",
+           "ENCR_CAST_128/AUTH_HMAC_SHA1_96", "ENCR_BLOWFISH_128/AUTH_HMAC_SHA1_96"]
+    for suite in [*ciphers, "ENCR_CHACHA20_POLY1305", *pairs, *old]:
+        yield Row(f"ESP {suite}", esp=suite)
+
+
+def networks() -> list[Row]:
+    yield Row("peer behind a NAT", nat="peer", roles=("peer",))
+    yield Row("peer behind a NAT, certificates", nat="peer", roles=("peer",), auth="rsa")
+    yield Row("gateway behind a NAT", nat="gateway", roles=("gateway",))
+    yield Row("ESP in UDP forced by the gateway", gateway={"encap": "force"})
+    large = {"auth": "rsa4096", "mtu": 1280}
+    yield Row("large certificates, MTU 1280, no IP fragments", **large)
+    yield Row("large certificates, peer behind a NAT, MTU 1280", nat="peer", roles=("peer",), **large)
+
+
+def selection() -> list[Row]:
+    other = DEFAULT_IKE.replace("Curve25519", "ECP_256")
+    wanted = {"ike": other}
+    yield Row("first group refused, second agreed (INVALID_KE_PAYLOAD)", roles=("gateway",), gateway={"ike": (DEFAULT_IKE, other)},
+              peer={"ike": (other,)}, expect=wanted)
+    yield Row("the peer's first group refused, second agreed", roles=("peer",), peer={"ike": (DEFAULT_IKE, other)},
+              gateway={"ike": (other,)}, expect=wanted)
+    yield Row("second ESP proposal agreed", gateway={"esp": ("ENCR_AES_GCM_16_128", DEFAULT_ESP)})
+    wide4 = ("10.0.0.0/8",)
+    yield Row("narrowing: the gateway's net is wider", gateway={"remote_ts": wide4}, expect={"ts": "10.2.0.0/24"})
+    yield Row("narrowing: the peer's nets are wider", peer={"local_ts": wide4, "remote_ts": wide4}, expect={"ts": "10.2.0.0/24"},
+              gateway={"local_ts": ("10.1.0.0/24",), "remote_ts": ("10.2.0.0/24",)})
+    yield Row("narrowing: one of two families", peer={"local_ts": ("10.2.0.0/24",), "remote_ts": ("10.1.0.0/24",)}, expect={"ts": "10.2.0.0/24"})
+
+
+def lives() -> list[Row]:
+    """Lifetimes are 5 seconds."""
+    pfs = f"{DEFAULT_ESP}/Curve25519"
+    for who in ("gateway", "peer", "both"):
+        ends = ("gateway", "peer") if who == "both" else (who,)
+        for label, life in (("child", {"rekey_child": 5}), ("IKE SA", {"rekey_ike": 5}), ("both SAs", {"rekey_child": 5, "rekey_ike": 8})):
+            if who == "both" and label != "both SAs":
+                continue
+            yield Row(f"rekey of {label} by {who}", "rekeyed", roles=("peer",) if who == "gateway" else ("gateway",), **{end: life for end in ends})
+    yield Row("rekey of child with PFS by both", "rekeyed", esp=pfs, roles=("gateway",), gateway={"rekey_child": 5}, peer={"rekey_child": 5})
+    yield Row("reauthentication by the gateway", "rekeyed", auth="ecdsa256", roles=("gateway",), gateway={"reauth": 5})
+    yield Row("reauthentication by the peer", "rekeyed", auth="ecdsa256", roles=("peer",), peer={"reauth": 5})
+    yield Row("peer killed: found dead, cleared", "dead_peer", gateway={"dpd": 1})
+    yield Row("peer killed: found dead, restarted when it is back", "dead_peer", roles=("gateway",), gateway={"dpd": 1, "on_dead": "restart"})
+    yield Row("gateway's control killed: the peer finds out", "dead_gateway", roles=("peer",), peer={"dpd": 1}, needs="postern")
+    yield Row("on demand, by the first packet", "on_demand", roles=("gateway",), gateway={"start": "ondemand"}, needs="postern")
+    yield Row("at start", "at_start", roles=("gateway",), gateway={"start": "auto"})
+
+
+def mismatches() -> list[Row]:
+    """`field`: what the gateway's `why` must name."""
+    cbc = "ENCR_AES_CBC_256/AUTH_HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/Curve25519"
+    sha1 = cbc.replace("AUTH_HMAC_SHA2_256_128", "AUTH_HMAC_SHA1_96")
+    prf = DEFAULT_IKE.replace("384", "512")
+    yield Row("mismatch: IKE encryption", "refused", peer={"ike": (DEFAULT_IKE.replace("256", "128"),)}, expect={"why": "encryption"})
+    yield Row("mismatch: IKE integrity", "refused", ike=cbc, peer={"ike": (sha1,)}, expect={"why": "integrity"})
+    yield Row("mismatch: PRF", "refused", peer={"ike": (prf,)}, expect={"why": "PRF"})
+    yield Row("mismatch: DH group", "refused", peer={"ike": (DEFAULT_IKE.replace("Curve25519", "MODP_2048"),)}, expect={"why": "group"})
+    yield Row("mismatch: ESP encryption", "refused", peer={"esp": ("ENCR_AES_GCM_16_128",)}, expect={"why": "encryption"})
+    yield Row("mismatch: traffic selectors", "refused", peer={"local_ts": ("10.77.0.0/24",)}, expect={"why": "10.77.0.0"})
+    yield Row("mismatch: pre-shared key", "refused", peer={"secret": "another secret than that of the gateway"}, expect={"why": "key"})
+    yield Row("mismatch: the peer's identity", "refused", peer={"identity": "stranger.test"}, expect={"why": "stranger.test"})
+    yield Row("mismatch: the gateway's identity", "refused", peer={"remote_identity": "stranger.test"}, expect={"why": "AUTHENTICATION_FAILED"}, roles=("gateway",))
+    yield Row("mismatch: PSK where a certificate is wanted", "refused", roles=("peer",), options={"peer_auth": "psk", "believed": "rsa"}, expect={"why": "certificate"})
+    yield Row("mismatch: certificate of an unknown authority", "refused", auth="rsa", options={"peer_authority": "stranger"}, expect={"why": "issuer"})
+    yield Row("mismatch: certificate has expired", "refused", auth="rsa", options={"peer_leaf": "expired"}, expect={"why": "expired"})
+    yield Row("mismatch: certificate without the identity", "refused", auth="rsa", options={"peer_leaf": "other"}, expect={"why": "identity"})
+    yield Row("mismatch: the intermediate is missing", "refused", auth="ecdsa256,rsa", roles=("peer",), options={"peer_chain": False}, expect={"why": "issuer"})
+    yield Row("mismatch: no such peer", "refused", gateway={"remote": "198.51.100.77"}, roles=("peer",), expect={"why": "address"})
+
+
+def rows() -> list[Row]:
+    """All of them, each with one who initiates."""
+    made = [*authentication(), *ike_suites(), *esp_suites(), *networks(), *selection(), *lives(), *mismatches()]
+    return [replace(row, name=f"{row.name}, {role} initiates", roles=(role,)) for row in made for role in row.roles]
