@@ -33,7 +33,14 @@ fn parse(c: &mut Criterion) {
     group.bench_function("summary", |b| b.iter(|| Summary::of(black_box(packet)).unwrap()));
     let mut sealed = Vec::new();
     let header = esp::Header { spi: 0x1000, sequence: 1 };
-    traffic::to_seal(&mut sealed, 1, 64, crypto::Suite::AesGcm(crypto::KeyBits::B128, crypto::Icv::I16), header).unwrap();
+    traffic::to_seal(
+        &mut sealed,
+        1,
+        64,
+        crypto::Suite::AesGcm(crypto::KeyBits::B128, crypto::Icv::I16),
+        header,
+    )
+    .unwrap();
     let packet = &sealed[ESP_AT..];
     group.bench_function("esp", |b| b.iter(|| Esp::parse(black_box(packet)).unwrap().spi()));
     for pad in [2_usize, 254] {

@@ -2,10 +2,10 @@
 use crate::backend::Family;
 use crate::mac::MacKernel;
 
+mod abreast;
 pub(crate) mod cbc;
 mod ccm;
 mod cmac;
-mod abreast;
 mod ctr;
 mod gcm;
 mod ghash;

@@ -93,9 +93,9 @@ macro_rules! pin {
         #[target_feature(enable = $features)]
         #[inline]
         fn $name(v: &mut $vector) {
-            // Miri has no `asm!`, and no order of instructions to keep
-            #[cfg(not(miri))]
+            // Miri has no `asm!`, and no order of instructions to keep.
             // SAFETY: no instruction; the vector comes out as it went in.
+            #[cfg(not(miri))]
             unsafe {
                 asm!("/* {0} */", inout($class) * v, options(nomem, nostack, preserves_flags))
             }

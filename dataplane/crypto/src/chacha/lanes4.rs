@@ -18,9 +18,8 @@ pub(super) type Words = [__m256i; 2];
 #[target_feature(enable = "avx2")]
 pub(super) fn lengths([a, b, c, d]: &Messages<'_>) -> Words {
     let number = |number: u64| number.cast_signed();
-    let four = |[a, b, c, d]: [u64; LANES]| {
-        _mm256_set_epi64x(number(d), number(c), number(b), number(a))
-    };
+    let four =
+        |[a, b, c, d]: [u64; LANES]| _mm256_set_epi64x(number(d), number(c), number(b), number(a));
     let all = [a, b, c, d].map(|message| message.lengths);
     [four(all.map(|[low, _]| low)), four(all.map(|[_, high]| high))]
 }
