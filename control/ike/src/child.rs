@@ -193,6 +193,8 @@ pub(crate) enum Fate {
     Lives,
     /// The one with this inbound SPI took its place; it is about to be deleted, by us or by the peer.
     Replaced(u32),
+    /// The peer has deleted it, while its successor is on its way into the data plane: it sends until that does.
+    Left,
     /// We are deleting it.
     Closing(Cause),
 }

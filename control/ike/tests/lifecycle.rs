@@ -175,9 +175,14 @@ fn reauthentication_makes_before_it_breaks() {
         world.run(2_000);
         let lineage = world.ends[A].outbound[0].lineage;
         let before = world.ends[A].engine.status()[0].local_spi;
+        world.start_traffic();
+        world.run(50);
         world.order(end, Order::Rekey { connection: "site".into(), what: Rekey::Reauthenticate });
         world.run(30_000);
+        world.traffic = false;
+        world.run(100);
         world.agrees(1, 1);
+        world.no_packet_was_lost();
         assert_ne!(world.ends[A].engine.status()[0].local_spi, before);
         assert_eq!(world.ends[A].outbound[0].lineage, lineage);
     }

@@ -145,7 +145,7 @@ fn child(child: &Child) -> ChildStatus {
         name: Arc::clone(&child.settings.name),
         lineage: child.lineage,
         state: match (&child.fate, &child.sending) {
-            (Fate::Replaced(_), _) => "replaced",
+            (Fate::Replaced(_) | Fate::Left, _) => "replaced",
             (Fate::Closing(_), _) => "closing",
             (Fate::Lives, Sending::Ready) => "installed",
             (Fate::Lives, _) => "inbound only",

@@ -4,7 +4,7 @@ use super::draft::Draft;
 use crate::Key;
 use crate::action::{Direction, Packet};
 use crate::algorithm::Group;
-use crate::child::{self, Agreed, Fate, Fresh, Sending};
+use crate::child::{self, Agreed, Child, Fate, Fresh, Sending};
 use crate::env::{Effect, Env};
 use crate::event::{Cause, Event};
 use crate::ike_sa::{Base, Established, Task};
@@ -260,11 +260,21 @@ impl Established {
         let child = fresh.child;
         child.announce(base, env);
         if let Some(old) = child.replaces.and_then(|old| self.child(old)) {
-            old.fate = Fate::Replaced(child.inbound);
+            let known = std::mem::replace(&mut old.fate, Fate::Replaced(child.inbound));
             let old = old.inbound;
-            self.put(Task::DeleteChildren(vec![old], Cause::Replaced));
+            match known {
+                Fate::Left => self.let_go(base, old, Cause::Replaced, env),
+                _ => self.put(Task::DeleteChildren(vec![old], Cause::Replaced)),
+            }
         }
         self.children.push(child);
+    }
+
+    /// The peer has deleted it already.
+    fn let_go(&mut self, base: &Base, inbound: u32, cause: Cause, env: &mut Env<'_>) {
+        if let Some(old) = self.take_child(inbound) {
+            old.remove(base, cause, env);
+        }
     }
 
     /// The data plane refused one half: the other is taken back, and the peer told (all or nothing).
@@ -298,7 +308,11 @@ impl Established {
         settings: &Arc<settings::Child>,
         env: &mut Env<'_>,
     ) {
+        let left = |old: &mut Child| old.fate == Fate::Left;
         match replaces {
+            Some(old) if self.child(old).is_some_and(left) => {
+                self.let_go(base, old, Cause::Peer, env)
+            }
             Some(old) => self.put_later(Task::RekeyChild(old), RETRY_MS, env),
             None if self
                 .children
@@ -376,7 +390,7 @@ impl Established {
     }
 }
 
-impl crate::child::Child {
+impl Child {
     /// Tells that it stands.
     pub(crate) fn announce(&self, base: &Base, env: &mut Env<'_>) {
         env.event(Event::ChildUp {

@@ -60,20 +60,30 @@ impl Established {
     fn on_delete_child(&mut self, base: &Base, outbound: u32, env: &mut Env<'_>) -> Option<u32> {
         let at = self.children.iter().position(|child| child.outbound == outbound)?;
         let ours = self.children.get(at).is_some_and(|child| self.asking.deletes(child.inbound));
+        let inbound = self.children.get(at)?.inbound;
+        if self.asking.succeeds(inbound) {
+            return self.leave(inbound);
+        }
         let mut child = self.children.remove(at);
-        let inbound = child.inbound;
         let cause = match child.fate {
             Fate::Lives if child.replaces.is_some_and(|old| self.reinstate(old, inbound)) => {
                 Cause::Redundant
             }
             Fate::Lives => Cause::Peer,
-            Fate::Replaced(_) => Cause::Replaced,
+            Fate::Replaced(_) | Fate::Left => Cause::Replaced,
             Fate::Closing(cause) => cause,
         };
         // The new one sends before the old one is taken out.
         self.promote(&mut child, env);
         child.remove(base, cause, env);
         (!ours).then_some(inbound)
+    }
+
+    /// Ours has an answer, and will take its place in a moment.
+    fn leave(&mut self, inbound: u32) -> Option<u32> {
+        let child = self.child(inbound)?;
+        let first = std::mem::replace(&mut child.fate, Fate::Left) != Fate::Left;
+        first.then_some(inbound)
     }
 
     /// The peer's successor of `old` lost against ours, which is on its way: `old` is as it was.
@@ -117,6 +127,11 @@ impl Established {
             self.children.extract_if(.., |child| inbound.contains(&child.inbound)).collect();
         for mut child in gone {
             self.promote(&mut child, env);
+            let replaced = matches!(child.fate, Fate::Replaced(_) | Fate::Left);
+            let cause = match cause {
+                Cause::Expired if replaced => Cause::Replaced,
+                cause => cause,
+            };
             child.remove(base, cause, env);
         }
     }
