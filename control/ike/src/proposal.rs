@@ -345,3 +345,148 @@ pub(crate) fn accepts(ours: &[Proposal], answer: &Offer, exchange: KeyExchange) 
         proposal,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GCM: Transform = Transform::encryption(EncryptionId::ENCR_AES_GCM_16, Some(256));
+    const CBC: Transform = Transform::encryption(EncryptionId::ENCR_AES_CBC, Some(128));
+    const SHA256: Transform = Transform::integrity(IntegrityId::AUTH_HMAC_SHA2_256_128);
+    const NONE: Transform = Transform::integrity(IntegrityId::NONE);
+    const PRF: Transform = Transform::prf(6);
+    const X25519: Transform = Transform::key_exchange(31);
+    const P256: Transform = Transform::key_exchange(19);
+    const NO_GROUP: Transform = Transform::key_exchange(0);
+
+    fn proposal(transforms: &[Transform]) -> Proposal {
+        Proposal { transforms: transforms.to_vec() }
+    }
+    fn offer(number: u8, transforms: &[Transform]) -> Offer {
+        Offer { number, protocol: 1, spi: Spi::None, proposal: proposal(transforms) }
+    }
+    fn chosen(
+        ours: &[Transform],
+        theirs: &[Transform],
+        exchange: KeyExchange,
+    ) -> Result<String, String> {
+        let (ours, theirs) = ([proposal(ours)], [offer(1, theirs)]);
+        match choose("site", &ours, &theirs, 1, exchange) {
+            Ok(chosen) => Ok(chosen.proposal.to_string()),
+            Err(candidates) => Err(candidates[0].to_string()),
+        }
+    }
+
+    #[test]
+    fn one_of_each_type_is_chosen_by_our_order() {
+        let sent = KeyExchange::Sent(19);
+        for (ours, theirs, want) in [
+            (
+                &[GCM, PRF, X25519, P256][..],
+                &[GCM, PRF, P256][..],
+                "ENCR_AES_GCM_16_256/PRF_HMAC_SHA2_384/ECP_256",
+            ),
+            // both take both: the one whose public value is here saves a round trip
+            (
+                &[GCM, PRF, X25519, P256],
+                &[GCM, PRF, X25519, P256],
+                "ENCR_AES_GCM_16_256/PRF_HMAC_SHA2_384/ECP_256",
+            ),
+            (
+                &[GCM, PRF, X25519],
+                &[GCM, PRF, X25519, P256],
+                "ENCR_AES_GCM_16_256/PRF_HMAC_SHA2_384/Curve25519",
+            ),
+            // an AEAD needs no integrity, however the peer says so (RFC 7296 §3.3.3, RFC 5282 §8)
+            (
+                &[GCM, PRF, P256],
+                &[GCM, NONE, PRF, P256],
+                "ENCR_AES_GCM_16_256/PRF_HMAC_SHA2_384/ECP_256",
+            ),
+            (
+                &[CBC, SHA256, PRF, P256],
+                &[PRF, P256, SHA256, CBC],
+                "ENCR_AES_CBC_128/PRF_HMAC_SHA2_384/AUTH_HMAC_SHA2_256_128/ECP_256",
+            ),
+        ] {
+            assert_eq!(chosen(ours, theirs, sent).as_deref(), Ok(want));
+        }
+    }
+
+    #[test]
+    fn the_first_field_that_differs_is_named() {
+        let short = Transform::encryption(EncryptionId::ENCR_AES_GCM_16, Some(128));
+        let unsized_key = Transform::encryption(EncryptionId::ENCR_AES_GCM_16, None);
+        let unknown = Transform { kind: Kind::Other(6), id: 36, key_bits: None };
+        let ours = [GCM, PRF, X25519];
+        for (theirs, field) in [
+            (&[short, PRF, X25519][..], "encryption"),
+            (&[unsized_key, PRF, X25519], "encryption"),
+            (&[PRF, X25519], "encryption"),
+            (&[GCM, Transform::prf(5), X25519], "prf"),
+            (&[GCM, X25519], "prf"),
+            (&[GCM, SHA256, PRF, X25519], "integrity"),
+            (&[GCM, PRF, P256], "key exchange"),
+            (&[GCM, PRF], "key exchange"),
+            (&[GCM, PRF, X25519, unknown], "an unknown transform type"),
+        ] {
+            let why = chosen(&ours, theirs, KeyExchange::Sent(31)).unwrap_err();
+            assert!(why.starts_with(&format!("site, proposal 1: {field}: ")), "{why}");
+        }
+        let why = chosen(&ours, &[short, PRF, X25519], KeyExchange::Sent(31)).unwrap_err();
+        let want = "the peer has ENCR_AES_GCM_16_128, we have ENCR_AES_GCM_16_256";
+        assert_eq!(why, format!("site, proposal 1: encryption: {want}"));
+    }
+
+    /// The nearest of several is the one to tell about.
+    #[test]
+    fn the_nearest_offer_is_compared() {
+        let theirs = [offer(1, &[CBC, SHA256, PRF, X25519]), offer(2, &[GCM, PRF, P256])];
+        let ours = [proposal(&[GCM, PRF, X25519])];
+        let candidates = choose("site", &ours, &theirs, 1, KeyExchange::Sent(19)).unwrap_err();
+        assert_eq!(candidates[0].field, "key exchange");
+        let candidates = choose("site", &ours, &theirs, 3, KeyExchange::Sent(19)).unwrap_err();
+        assert_eq!(candidates[0].field, "protocol");
+    }
+
+    #[test]
+    fn pfs_is_asked_for_or_not_and_never_both() {
+        let (absent, sent) = (KeyExchange::Absent, KeyExchange::Sent(31));
+        let esn = Transform::esn(false);
+        for (ours, theirs, exchange, fits) in [
+            (&[GCM, esn][..], &[GCM, esn][..], absent, true),
+            (&[GCM, esn], &[GCM, esn, NO_GROUP], absent, true),
+            (&[GCM, esn, X25519], &[GCM, esn], absent, false),
+            (&[GCM, esn, X25519, NO_GROUP], &[GCM, esn], absent, true),
+            (&[GCM, esn], &[GCM, esn, X25519], sent, false),
+            (&[GCM, esn], &[GCM, esn, X25519, NO_GROUP], sent, true),
+            (&[GCM, esn, X25519], &[GCM, esn], KeyExchange::Ignored, true),
+        ] {
+            assert_eq!(chosen(ours, theirs, exchange).is_ok(), fits, "{ours:?} {theirs:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_one_of_each_of_what_was_offered() {
+        let ours = [proposal(&[GCM, PRF, X25519, P256]), proposal(&[CBC, SHA256, PRF, P256])];
+        let sent = KeyExchange::Sent(19);
+        for (number, answer, fits) in [
+            (1, &[GCM, PRF, P256][..], true),
+            (1, &[GCM, NONE, PRF, P256], true),
+            (2, &[CBC, SHA256, PRF, P256], true),
+            (2, &[GCM, PRF, P256], false),
+            (0, &[GCM, PRF, P256], false),
+            (3, &[GCM, PRF, P256], false),
+            (1, &[GCM, PRF, X25519, P256], false),
+            (1, &[GCM, PRF], false),
+            (1, &[CBC, SHA256, PRF, P256], false),
+            (2, &[CBC, SHA256, SHA256, PRF, P256], false),
+        ] {
+            assert_eq!(
+                accepts(&ours, &offer(number, answer), sent).is_some(),
+                fits,
+                "{number} {answer:?}"
+            );
+        }
+    }
+}
