@@ -1,28 +1,32 @@
-"""peer — router — gateway — lan, the credentials of both ends, and the two programs that can stand at an end."""
+"""peer — router — gateway — lan, the credentials of both ends, and the programs that can stand at an end."""
 
 from __future__ import annotations
 
-import subprocess
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab.certificates import Authority, Pair
-from lab.charon import Charon
+from lab.charon import Charon, InMachine, InNamespace
 from lab.ends import End, Proof, shown, strongswan
-from lab.namespaces import Failed, Lab, Namespace, wait_for
+from lab.namespaces import Lab, Namespace
+from lab.traffic import IperfServer, ping
+from lab.vm import Machine
 
 from .ike_rows import Row
 
-# The second address of each end is behind a NAT: the router hides it behind its own.
+# The second IPv4 address of each end is behind a NAT: the router hides it behind its own.
 GATEWAY = {4: ("192.0.2.1", "192.0.2.3"), 6: ("2001:db8:1::1",)}
 PEER = {4: ("198.51.100.2", "198.51.100.3"), 6: ("2001:db8:2::2",)}
-ROUTER = {4: {"gateway": "192.0.2.254", "peer": "198.51.100.254"}, 6: {"gateway": "2001:db8:1::fe", "peer": "2001:db8:2::fe"}}
+GUEST = {4: ("203.0.113.2", "203.0.113.3"), 6: ("2001:db8:3::2",)}
+ROUTER = {"to-gw": ("192.0.2.254", "2001:db8:1::fe"), "to-peer": ("198.51.100.254", "2001:db8:2::fe"),
+          "guest0": ("203.0.113.254", "2001:db8:3::fe")}
 LAN = {4: ("10.1.0.2", "10.2.0.1"), 6: ("fd01::2", "fd02::1")}  # a machine behind the gateway, one behind the peer
 GATEWAY_TS, PEER_TS = ("10.1.0.0/24", "fd01::/64"), ("10.2.0.0/24", "fd02::/64")
 GATEWAY_ID, PEER_ID = "gw.test", "peer.test"
 
-# IP fragments of anything but what is inside the tunnel are dropped, before connection tracking puts them together. Ports change at the
-# NAT, so nobody may take 500 or 4500 for granted.
+# IP fragments are dropped, before connection tracking puts them together: nothing here may depend on them. Ports change at the NAT, so
+# nobody may take 500 or 4500 for granted.
 RULES = f"""
 table inet drop-fragments {{
   chain early {{
@@ -34,17 +38,18 @@ table inet drop-fragments {{
 table ip nat {{
   chain out {{
     type nat hook postrouting priority srcnat; policy accept;
-    oifname "to-gw" ip saddr {PEER[4][1]} meta l4proto udp masquerade to :20000-29999
-    oifname "to-peer" ip saddr {GATEWAY[4][1]} meta l4proto udp masquerade to :20000-29999
+    oifname "to-gw" ip saddr {{ {PEER[4][1]}, {GUEST[4][1]} }} meta l4proto udp masquerade to :20000-29999
+    oifname {{ "to-peer", "guest0" }} ip saddr {GATEWAY[4][1]} meta l4proto udp masquerade to :20000-29999
   }}
 }}
 """
 
 
 class Network:
-    """Four namespaces; both families everywhere."""
+    """Four namespaces; both families everywhere. A virtual machine joins at the router."""
 
     def __init__(self, lab: Lab):
+        self.lab = lab
         self.lan, self.gw, self.router, self.peer = (lab.namespace(f"ike-{name}") for name in ("lan", "gw", "router", "peer"))
         lab.veth(self.gw, "lan", self.lan, "eth0")
         lab.veth(self.gw, "wan", self.router, "to-gw")
@@ -55,21 +60,28 @@ class Network:
         self.gw.addresses("wan", *(f"{address}/24" for address in GATEWAY[4]), f"{GATEWAY[6][0]}/64")
         self.peer.addresses("eth0", *(f"{address}/24" for address in PEER[4]), f"{PEER[6][0]}/64")
         self.peer.addresses("lo", f"{LAN[4][1]}/32", f"{LAN[6][1]}/128")
-        for side, link in (("gateway", "to-gw"), ("peer", "to-peer")):
-            self.router.addresses(link, f"{ROUTER[4][side]}/24", f"{ROUTER[6][side]}/64")
-        for space, v4, v6 in ((self.gw, ROUTER[4]["gateway"], ROUTER[6]["gateway"]), (self.peer, ROUTER[4]["peer"], ROUTER[6]["peer"]),
-                              (self.lan, "10.1.0.1", "fd01::1")):
+        for link in ("to-gw", "to-peer"):
+            self.join(link)
+        for space, (v4, v6) in ((self.gw, ROUTER["to-gw"]), (self.peer, ROUTER["to-peer"]), (self.lan, ("10.1.0.1", "fd01::1"))):
             space.ip("route", "add", "default", "via", v4)
             space.ip("-6", "route", "add", "default", "via", v6)
         self.router.run("nft", "-f", "-", input=RULES)
 
+    def join(self, link: str) -> None:
+        v4, v6 = ROUTER[link]
+        self.router.addresses(link, f"{v4}/24", f"{v6}/64")
+
+    def guest(self) -> Machine:
+        machine = Machine(self.lab, self.router, "guest0", *(f"{address}/24" for address in GUEST[4]), f"{GUEST[6][0]}/64")
+        self.join("guest0")
+        v4, v6 = ROUTER["guest0"]
+        machine.run(f"ip addr add {LAN[4][1]}/32 dev lo; ip addr add {LAN[6][1]}/128 dev lo; ip route add default via {v4}; ip -6 route add default via {v6}")
+        return machine
+
     def mtu(self, octets: int) -> None:
+        """Between router and peer."""
         self.router.ip("link", "set", "to-peer", "mtu", str(octets))
         self.peer.ip("link", "set", "eth0", "mtu", str(octets))
-
-    def cut(self, down: bool) -> None:
-        """The cable between router and peer."""
-        self.router.ip("link", "set", "to-peer", "down" if down else "up")
 
 
 class Credentials:
@@ -86,29 +98,30 @@ class Credentials:
             self.authorities[label] = Authority(self.directory, kind, label)
         return self.authorities[label]
 
-    def leaf(self, authority: Authority, host: str, *, name: str | None = None, days: int = 30) -> Pair:
-        """`name`: what the certificate says, if not the truth."""
-        key = (authority.label, name or host, days)
+    def leaf(self, authority: Authority, host: str, days: int = 30) -> Pair:
+        key = (authority.label, host, days)
         if key not in self.leaves:
-            padding = 60 if authority.kind == "rsa4096" else 0
-            self.leaves[key] = authority.leaf(name or host, padding=padding, days=days)
+            # The kind that is for large certificates has many names in them.
+            self.leaves[key] = authority.leaf(host, padding=60 if authority.kind == "rsa4096" else 0, days=days)
         return self.leaves[key]
 
     def proof(self, method: str, host: str, options: dict) -> Proof:
         if method == "psk":
-            return Proof("psk", secret=options.get("secret", "a secret of the tests, long enough"))
+            return Proof("psk", secret="a secret of the tests, long enough")
         authority = self.authority(method, options.get("authority"))
-        leaf = self.leaf(authority, host, **{"expired": {"name": f"old.{host}", "days": -1}, "other": {"name": f"not-{host}"}}.get(options.get("leaf"), {}))
-        return Proof("certificate", authority=authority, leaf=leaf, send_intermediate=options.get("chain", True))
+        leaf = {"expired": lambda: authority.leaf(host, days=-1, stem="expired"), "other": lambda: self.leaf(authority, f"not-{host}")}
+        made = leaf.get(options.get("leaf"), lambda: self.leaf(authority, host))()
+        return Proof("certificate", authority=authority, leaf=made, send_intermediate=options.get("chain", True))
 
 
-def ends(row: Row, credentials: Credentials, initiator: str) -> tuple[End, End]:
+def ends(row: Row, credentials: Credentials) -> tuple[End, End]:
     """What the gateway and the peer are told."""
     ours, theirs = (row.auth.split(",") * 2)[:2]
     options = {key.removeprefix("peer_"): value for key, value in row.options.items() if key.startswith("peer_")}
     proof, peer_proof = credentials.proof(ours, GATEWAY_ID, {}), credentials.proof(options.get("auth", theirs), PEER_ID, options)
     believed = credentials.proof(row.options.get("believed", theirs), PEER_ID, {})
-    addresses = {side: all_[row.outer][1 if row.nat == side else 0] for side, all_ in (("gateway", GATEWAY), ("peer", PEER))}
+    peers = GUEST if row.with_kernel else PEER
+    addresses = {side: all_[row.outer][1 if row.nat == side else 0] for side, all_ in (("gateway", GATEWAY), ("peer", peers))}
     seen = {side: "any" if row.nat == side else address for side, address in addresses.items()}
     common = {"ike": (row.ike,), "esp": (row.esp,)}
     gateway = {"local": addresses["gateway"], "remote": seen["peer"], "identity": GATEWAY_ID, "remote_identity": PEER_ID, "proof": proof,
@@ -123,6 +136,8 @@ def ends(row: Row, credentials: Credentials, initiator: str) -> tuple[End, End]:
 
 @dataclass
 class Child:
+    """A Child SA as one end shows it."""
+
     suite: str
     local_ts: list[str]
     remote_ts: list[str]
@@ -130,6 +145,8 @@ class Child:
     spi_out: int
     packets_in: int
     packets_out: int
+    udp: bool
+    esn: bool
 
 
 @dataclass
@@ -137,33 +154,36 @@ class Sa:
     """An established IKE SA as one end shows it."""
 
     suite: str
-    local_id: str
     remote_id: str
-    spis: tuple[str, str]
+    spis: tuple[int, int]  # initiator's, responder's
     initiator: bool
-    remote: str
     children: list[Child]
 
 
 class StrongSwan:
     """charon at one end."""
 
-    def __init__(self, space: Namespace):
-        self.space, self.daemon = space, Charon(space)
+    def __init__(self, daemon: Charon, always_udp: bool):
+        self.daemon, self.always_udp = daemon, always_udp
 
     @property
     def alive(self) -> bool:
         return self.daemon.alive
 
-    def restart(self) -> None:
-        self.daemon.kill()
+    def start(self) -> None:
         self.daemon.start()
 
+    def kill(self) -> None:
+        self.daemon.kill()
+
     def configure(self, end: End) -> None:
+        if not self.alive:
+            self.start()
         self.daemon.clear()
         for proof, identity in ((end.proof, end.identity), (end.remote_proof, end.remote_identity)):
             if proof.method == "psk":
-                self.daemon.shared(identity, proof.secret, [end.identity, end.remote_identity] if end.proof.method == end.remote_proof.method else [identity])
+                both = end.proof.method == end.remote_proof.method
+                self.daemon.shared(identity, proof.secret, [end.identity, end.remote_identity] if both else [identity])
             else:
                 self.daemon.certificate(proof.authority.root.pem, authority=True)
         if end.proof.leaf:
@@ -180,22 +200,70 @@ class StrongSwan:
     def down(self) -> None:
         self.daemon.terminate("net")
 
-    def rekey(self, child: bool) -> None:
-        self.daemon.rekey(**({"child": "net"} if child else {"ike": "net"}))
-
     def sas(self) -> list[Sa]:
-        return [self.sa(raw) for raw in self.daemon.sas() if raw["state"] == "ESTABLISHED"]
-
-    def sa(self, raw: dict) -> Sa:
-        children = [Child(shown(child), child.get("local-ts", []), child.get("remote-ts", []), int(child["spi-in"], 16), int(child["spi-out"], 16),
-                          int(child.get("packets-in", 0)), int(child.get("packets-out", 0)))
-                    for child in raw.get("child-sas", {}).values() if child["state"] in ("INSTALLED", "REKEYING")]
-        return Sa(shown(raw), raw["local-id"], raw["remote-id"], (raw["initiator-spi"], raw["responder-spi"]), raw.get("initiator") == "yes",
-                  raw["remote-host"], children)
+        return [sa(raw) for raw in self.daemon.sas() if raw["state"] == "ESTABLISHED"]
 
     def log(self) -> str:
-        return self.daemon.program.tail(30)
+        return self.daemon.log()
 
     def why(self) -> str:
-        """strongSwan has no such command; its log must do."""
-        return self.daemon.program.tail(40)
+        """strongSwan has no word for it."""
+        return ""
+
+
+def sa(raw: dict) -> Sa:
+    children = [child(one) for one in raw.get("child-sas", {}).values() if one["state"] in ("INSTALLED", "REKEYING")]
+    return Sa(shown(raw), raw["remote-id"], (int(raw["initiator-spi"], 16), int(raw["responder-spi"], 16)), raw.get("initiator") == "yes", children)
+
+
+def child(raw: dict) -> Child:
+    return Child(shown(raw), raw.get("local-ts", []), raw.get("remote-ts", []), int(raw["spi-in"], 16), int(raw["spi-out"], 16),
+                 int(raw.get("packets-in", 0)), int(raw.get("packets-out", 0)), raw.get("encap") == "yes", raw.get("esn") == "1")
+
+
+class Bound:
+    """A namespace whose pings go out with one of its addresses."""
+
+    def __init__(self, space: Namespace, source: str):
+        self.space, self.source = space, source
+
+    def run(self, *command: str, **options):
+        return self.space.run(command[0], "-I", self.source, *command[1:], **options)
+
+
+class UserspacePeer(StrongSwan):
+    """In a namespace."""
+
+    interval = 0.05  # between pings, in seconds
+
+    def __init__(self, network: Network):
+        super().__init__(InNamespace(network.peer), always_udp=True)
+        self.space, self.server = network.peer, None
+
+    def ping(self, version: int, count: int = 2) -> None:
+        """To the LAN behind the gateway."""
+        ping(Bound(self.space, LAN[version][1]), LAN[version][0], count=count, interval=self.interval, wait=5)
+
+    def serve(self) -> None:
+        """iperf3 behind the peer, for as long as the run lasts."""
+        if not self.server:
+            self.server = IperfServer(self.space)
+
+
+class KernelPeer(StrongSwan):
+    """In a virtual machine, which is emulated and slow."""
+
+    interval = 0.5
+
+    def __init__(self, network: Network):
+        self.machine = network.guest()
+        super().__init__(InMachine(self.machine, network.router, GUEST[4][0]), always_udp=False)
+
+    def ping(self, version: int, count: int = 2) -> None:
+        text = self.machine.run(f"ping -n -c {count} -i {self.interval} -w 10 -I {LAN[version][1]} {LAN[version][0]}", check=False)
+        found = re.search(r"(\d+) packets transmitted, (\d+) received", text)
+        if not found or found[1] != found[2]:
+            raise AssertionError(f"from the guest: {text.strip()}")
+
+    def serve(self) -> None:
+        self.machine.run("pidof iperf3 >/dev/null || (iperf3 --server >/dev/null 2>&1 </dev/null &)")

@@ -57,8 +57,8 @@ class Authority:
                 "-extfile", str(config), *signing, "-out", str(made.certificate))
         return made
 
-    def leaf(self, host: str, names: tuple[str, ...] = (), padding: int = 0, days: int = 30) -> Pair:
+    def leaf(self, host: str, padding: int = 0, days: int = 30, stem: str | None = None) -> Pair:
         """A certificate for `host`; with `padding`, so many further names that it becomes large."""
-        names = (f"DNS:{host}", *names, *(f"DNS:padding-{number:04}.{host}" for number in range(padding)))
+        names = (f"DNS:{host}", *(f"DNS:padding-{number:04}.{host}" for number in range(padding)))
         extensions = LEAF + f"subjectAltName={','.join(names)}\n"
-        return self.issue(host, host, extensions, self.intermediate, days)
+        return self.issue(stem or host, host, extensions, self.intermediate, days)

@@ -84,6 +84,7 @@ class End:
     start: str = "manual"  # auto, ondemand, manual
     on_dead: str = "clear"  # restart, trap, clear
     encap: str = "auto"  # auto, force
+    esn: bool | None = None  # 64-bit sequence numbers; None: whatever both can
     extra: dict = field(default_factory=dict)
 
     @property
@@ -95,8 +96,10 @@ def strongswan(end: End, version: int = 2) -> dict:
     """The connection as `load-conn` takes it; its one child is `net`."""
     actions = {"manual": "none", "ondemand": "trap", "auto": "start"}
     method = {"psk": "psk", "certificate": "pubkey"}
+    # kernel-libipsec refuses whatever names ESN at all; without a word strongSwan means 32-bit numbers.
+    numbers = "-esn" if end.esn else ""
     child = {
-        "local_ts": end.local_ts, "remote_ts": end.remote_ts, "esp_proposals": [keywords(suite) for suite in end.esp],
+        "local_ts": end.local_ts, "remote_ts": end.remote_ts, "esp_proposals": [keywords(suite) + numbers for suite in end.esp],
         "rekey_time": f"{end.rekey_child}s", "life_time": f"{2 * end.rekey_child + 30 if end.rekey_child else 0}s", "rand_time": "0s",
         "start_action": actions[end.start], "dpd_action": end.on_dead, "close_action": "none",
     }

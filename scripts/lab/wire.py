@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import socket
@@ -11,19 +12,26 @@ from .namespaces import Failed, Namespace
 
 
 def packet_socket(space: Namespace, link: str) -> socket.socket:
-    """A packet socket in another namespace: entered for a moment by this thread alone."""
+    """A packet socket in another namespace."""
+    with inside(space):
+        found = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        found.bind((link, 0))
+    found.settimeout(0.3)
+    return found
+
+
+@contextlib.contextmanager
+def inside(space: Namespace):
+    """This thread alone enters a namespace for a moment: sockets made meanwhile stay there."""
     home = os.open("/proc/self/ns/net", os.O_RDONLY)
     there = os.open(f"/run/netns/{space.name}", os.O_RDONLY)
     enter(there)
     try:
-        found = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        found.bind((link, 0))
+        yield
     finally:
         enter(home)
         os.close(home), os.close(there)
-    found.settimeout(0.3)
-    return found
 
 
 def enter(fd: int) -> None:
