@@ -11,15 +11,37 @@ pub fn portable() -> &'static Backend {
     Backend::named("portable").unwrap()
 }
 
+/// What tiers are held against: the definition. Miri would be in its bit-sliced AES for hours, so there the plainest
+/// tier stands in for it.
+fn reference() -> &'static Backend {
+    if cfg!(miri) { tiers().next().unwrap() } else { portable() }
+}
+
 /// The tiers that are claims about `portable`.
 pub fn tiers() -> impl Iterator<Item = &'static Backend> + Clone {
     Backend::available().iter().copied().filter(|tier| tier.name != "portable")
 }
 
-/// Those that every tier has kernels for.
+/// As few as need every kernel there is: Miri takes seconds for each. Of those of AVX-512 it can run the ones for
+/// CBC and the hashes of 32-bit words.
+const SOME: &[&str] = if cfg!(target_feature = "avx512f") { MIRI.split_at(7).1 } else { &MIRI };
+const MIRI: [&str; 10] = [
+    "ENCR_AES_GCM_16_128",
+    "ENCR_AES_GCM_8_256",
+    "ENCR_NULL_AUTH_AES_GMAC_192",
+    "ENCR_AES_CCM_12_192",
+    "ENCR_CHACHA20_POLY1305",
+    "ENCR_AES_CTR_192/AUTH_AES_XCBC_96",
+    "ENCR_NULL/AUTH_HMAC_SHA2_512_256",
+    "ENCR_AES_CBC_128/AUTH_HMAC_SHA1_96",
+    "ENCR_AES_CBC_256/AUTH_HMAC_SHA2_256_128",
+    "ENCR_NULL/AUTH_HMAC_MD5_96",
+];
+
+/// Those that every tier has kernels for; under Miri [`SOME`] of them.
 pub fn suites() -> impl Iterator<Item = Suite> + Clone {
     let old = |suite: &Suite| matches!(suite, Suite::Legacy(..) | Suite::Null(Integrity::KeyedMd5));
-    Suite::all().filter(move |suite| !old(suite))
+    Suite::all().filter(move |suite| !old(suite) && (!cfg!(miri) || SOME.contains(&&*suite.name())))
 }
 
 /// What the packets' payload fills multiples of, in octets.
@@ -74,7 +96,7 @@ impl Sas {
     }
 
     pub fn new(sas: impl Fn(&'static Backend) -> Vec<Pair>) -> Self {
-        Self { reference: sas(portable()), tiers: tiers().map(sas).collect() }
+        Self { reference: sas(reference()), tiers: tiers().map(sas).collect() }
     }
 
     /// Every tier with these packets.
