@@ -163,6 +163,8 @@ class Sa:
 class StrongSwan:
     """charon at one end."""
 
+    explains = False  # it has no word for why something failed
+
     def __init__(self, daemon: Charon, always_udp: bool):
         self.daemon, self.always_udp = daemon, always_udp
 
@@ -207,7 +209,6 @@ class StrongSwan:
         return self.daemon.log()
 
     def why(self) -> str:
-        """strongSwan has no word for it."""
         return ""
 
 

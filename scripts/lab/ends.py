@@ -85,6 +85,7 @@ class End:
     on_dead: str = "clear"  # restart, trap, clear
     encap: str = "auto"  # auto, force
     esn: bool | None = None  # 64-bit sequence numbers; None: whatever both can
+    name: str = "net"
     extra: dict = field(default_factory=dict)
 
     @property

@@ -34,7 +34,7 @@ def must_prove(proof: Proof) -> list[str]:
 
 
 def postern(end: End | None, core: int = 0) -> str:
-    """The whole file, with the connection `net` and its one child `net`; or with no connection."""
+    """The whole file, with one connection and its one child `net`; or with no connection."""
     text = HEAD.format(core=core)
     if end is None:
         return text
@@ -42,7 +42,7 @@ def postern(end: End | None, core: int = 0) -> str:
     remote = [*([f'address: "{end.remote}"'] if end.remote != "any" else []), f'id: "{end.remote_identity}"', *must_prove(end.remote_proof)]
     life = f"soft_seconds: {int(end.rekey_child)}, hard_seconds: {int(2 * end.rekey_child + 30 if end.rekey_child else 0)}, jitter: 0"
     lines = [
-        "connections:", "  net:",
+        "connections:", f"  {end.name}:",
         "    local: { " + ", ".join(local) + " }",
         "    remote: { " + ", ".join(remote) + " }",
         f"    proposals: {quoted(end.ike)}",

@@ -1,0 +1,104 @@
+"""Postern as the gateway, seen with the same eyes as strongSwan."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from lab.ends import End
+from lab.namespaces import Failed, Gateway, Namespace, wait_for
+from lab.negotiated import postern
+
+from .ike_world import GUEST, PEER, Child, Sa
+
+
+class Postern:
+    """Both programs in a namespace; each row is a new configuration that is applied."""
+
+    always_udp = False
+    explains = True
+
+    def __init__(self, space: Namespace, binaries: Path, core: int):
+        self.core = core
+        self.gateway = Gateway(space, binaries, postern(None, core))
+        self.running, self.number = False, 0
+
+    @property
+    def alive(self) -> bool:
+        return all(program and program.alive for program in (self.gateway.dataplane, self.gateway.control))
+
+    @property
+    def name(self) -> str:
+        """Of the connection: a new one for each row, so that nothing is known of it."""
+        return f"net{self.number}"
+
+    def configure(self, end: End) -> None:
+        self.number += 1
+        end = replace(end, name=self.name)
+        if not self.running:
+            self.gateway.configure(postern(end, self.core))
+            self.gateway.start()
+            self.running = True
+            return
+        if not self.alive:
+            self.revive()
+        self.apply(None)
+        wait_for("Postern to forget what is no longer configured", lambda: not self.sas(), 10)
+        self.apply(end)
+
+    def revive(self) -> None:
+        for program, start in ((self.gateway.dataplane, self.gateway.start_dataplane), (self.gateway.control, self.gateway.start_control)):
+            if not program.alive:
+                start()
+        wait_for("Postern to answer", lambda: self.gateway.postern("status", check=False).returncode == 0, 20)
+
+    def apply(self, end: End | None) -> None:
+        self.gateway.configure(postern(end, self.core))
+        self.gateway.postern("-c", str(self.gateway.file), "apply")
+
+    def up(self, seconds: float) -> str:
+        """Empty, or why it failed."""
+        done = self.gateway.postern("up", self.name, check=False)
+        if done.returncode != 0:
+            return done.stderr.strip() or done.stdout.strip()
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if any(sa.children for sa in self.sas()):
+                return ""
+            if failure := self.why():
+                return failure
+            time.sleep(0.1)
+        return f"not up within {seconds} s"
+
+    def down(self) -> None:
+        self.gateway.postern("down", self.name)
+
+    def why(self) -> str:
+        """The last failure in prose: of the connection, or of an address that has none."""
+        for whom in (self.name, *(address for family in (PEER, GUEST) for addresses in family.values() for address in addresses)):
+            done = self.gateway.postern("why", whom, "-o", "json", check=False)
+            found = json.loads(done.stdout) if done.returncode == 0 else {}
+            if found and found["connection"] in (None, self.name):
+                return found["text"]
+        return ""
+
+    def sas(self) -> list[Sa]:
+        status = self.gateway.json("status")
+        halves = {(one["direction"], one["spi"]): one for one in self.gateway.sas()}
+        return [self.sa(one, halves) for one in status["ike"]["ike_sas"] if one["state"] == "established"]
+
+    def sa(self, raw: dict, halves: dict) -> Sa:
+        spis = (int(raw["local_spi"], 16), int(raw["remote_spi"], 16))
+        children = [self.child(one, halves) for one in raw["children"] if one["state"] in ("installed", "inbound only")]
+        return Sa(raw["suite"], raw["identity"], spis if raw["initiator"] else spis[::-1], raw["initiator"], children)
+
+    def child(self, raw: dict, halves: dict) -> Child:
+        inbound = halves.get(("inbound", raw["inbound"]), {})
+        ours, theirs = raw["covered"].split(" ↔ ")
+        return Child(inbound.get("suite", "?"), ours.split(", "), theirs.split(", "), raw["inbound"], raw["outbound"], raw["packets_in"],
+                     raw["packets_out"], inbound.get("encap", "").startswith("udp"), inbound.get("esn", False))
+
+    def log(self) -> str:
+        return self.gateway.control.tail(30) if self.gateway.control else ""
