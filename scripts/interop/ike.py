@@ -166,6 +166,34 @@ def dead_peer(world: World, row: Row) -> str:
     return f"found dead after {took:.0f} s"
 
 
+def rebound(world: World, row: Row) -> str:
+    """The peer's NAT gives it another port in the middle of it: the same SAs go on."""
+    world.up(row)
+    child, _ = agreed(world, row)
+    before = only(world.gateway.sas(), "IKE SAs").spis
+    world.ping()
+    world.network.rebind()
+    again("the peer to be answered at its new port", lambda: world.peer.ping(4))
+    world.ping()
+    expect(only(world.gateway.sas(), "IKE SAs").spis == before, "another IKE SA than before")
+    # strongSwan replaces the Child SA when its own ESP cannot move it.
+    expect(not world.gateway.explains or agreed(world, row)[0].spi_in == child.spi_in, "another Child SA than before")
+    world.down(row)
+    return ""
+
+
+def again(what: str, action, seconds: float = 20) -> None:
+    """Until it no longer fails."""
+    def works() -> bool:
+        try:
+            action()
+        except AssertionError:
+            return False
+        return True
+
+    wait_for(what, works, seconds)
+
+
 def at_start(world: World, row: Row) -> str:
     wait_for("the tunnel to come up by itself", lambda: any(sa.children for sa in world.gateway.sas()), SECONDS)
     agreed(world, row)
@@ -179,14 +207,8 @@ def on_demand(world: World, row: Row) -> str:
     time.sleep(1)
     expect(not world.gateway.sas(), "there is an IKE SA before the first packet")
 
-    def answered() -> bool:
-        try:
-            world.peer.ping(4) if row.roles[0] == "peer" else ping(world.network.lan, LAN[4][1], count=2, interval=world.peer.interval)
-        except AssertionError:
-            return False
-        return True
-
-    wait_for("a ping to be answered", answered, SECONDS)
+    first = lambda: world.peer.ping(4) if row.roles[0] == "peer" else ping(world.network.lan, LAN[4][1], count=2, interval=world.peer.interval)
+    again("a ping to be answered", first)
     agreed(world, row)
     world.ping()
     world.down(row)
@@ -205,7 +227,7 @@ def refused(world: World, row: Row) -> str:
     return why.strip().replace("\n", " ")[:300]
 
 
-TESTS = {"tunnel": tunnel, "rekeyed": rekeyed, "dead_peer": dead_peer, "at_start": at_start, "on_demand": on_demand, "refused": refused}
+TESTS = {"tunnel": tunnel, "rekeyed": rekeyed, "dead_peer": dead_peer, "at_start": at_start, "on_demand": on_demand, "rebound": rebound, "refused": refused}
 
 
 def main() -> int:

@@ -72,6 +72,7 @@ def networks() -> list[Row]:
     yield Row("peer behind a NAT", nat="peer", roles=("peer",))
     yield Row("peer behind a NAT, certificates", nat="peer", roles=("peer",), auth="rsa")
     yield Row("gateway behind a NAT", nat="gateway", roles=("gateway",))
+    yield Row("the NAT gives the peer another port", "rebound", nat="peer", roles=("peer",), peer={"dpd": 1})
     yield Row("ESP in UDP forced by the gateway", gateway={"encap": "force"})
     large = {"auth": "rsa4096", "mtu": 1280}
     yield Row("large certificates, MTU 1280, no IP fragments", **large)
@@ -136,6 +137,8 @@ def mismatches() -> list[Row]:
     yield row("certificate has expired", "expired|not valid", auth="rsa", options={"peer_leaf": "expired"})
     yield row("certificate without the identity", "identity|subjectAltName", auth="rsa", options={"peer_leaf": "other"})
     yield row("the intermediate is missing", unknown, auth="ecdsa256,rsa", roles=("peer",), options={"peer_chain": False})
+    yield row("large certificates without IKE fragmentation", "", "not answer", auth="rsa4096", mtu=1280, roles=("gateway",),
+              gateway={"fragmentation": False})
     yield row("no such peer", "198.51.100.2", gateway={"remote": "198.51.100.77"}, roles=("peer",))
 
 

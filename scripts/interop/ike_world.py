@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,21 +26,28 @@ LAN = {4: ("10.1.0.2", "10.2.0.1"), 6: ("fd01::2", "fd02::1")}  # a machine behi
 GATEWAY_TS, PEER_TS = ("10.1.0.0/24", "fd01::/64"), ("10.2.0.0/24", "fd02::/64")
 GATEWAY_ID, PEER_ID = "gw.test", "peer.test"
 
-# IP fragments are dropped, before connection tracking puts them together: nothing here may depend on them. Ports change at the NAT, so
-# nobody may take 500 or 4500 for granted.
-RULES = f"""
-table inet drop-fragments {{
-  chain early {{
+# IP fragments are dropped, before connection tracking puts them together: nothing here may depend on them.
+NO_FRAGMENTS = """
+table inet drop-fragments {
+  chain early {
     type filter hook prerouting priority -450; policy accept;
     ip frag-off & 0x3fff != 0 counter drop
     exthdr frag exists counter drop
-  }}
-}}
+  }
+}
+"""
+
+
+def nat(ports: str) -> str:
+    """Ports change at the NAT, so nobody may take 500 or 4500 for granted."""
+    return f"""
+table ip nat
+delete table ip nat
 table ip nat {{
   chain out {{
     type nat hook postrouting priority srcnat; policy accept;
-    oifname "to-gw" ip saddr {{ {PEER[4][1]}, {GUEST[4][1]} }} meta l4proto udp masquerade to :20000-29999
-    oifname {{ "to-peer", "guest0" }} ip saddr {GATEWAY[4][1]} meta l4proto udp masquerade to :20000-29999
+    oifname "to-gw" ip saddr {{ {PEER[4][1]}, {GUEST[4][1]} }} meta l4proto udp masquerade to :{ports}
+    oifname {{ "to-peer", "guest0" }} ip saddr {GATEWAY[4][1]} meta l4proto udp masquerade to :{ports}
   }}
 }}
 """
@@ -65,7 +73,8 @@ class Network:
         for space, (v4, v6) in ((self.gw, ROUTER["to-gw"]), (self.peer, ROUTER["to-peer"]), (self.lan, ("10.1.0.1", "fd01::1"))):
             space.ip("route", "add", "default", "via", v4)
             space.ip("-6", "route", "add", "default", "via", v6)
-        self.router.run("nft", "-f", "-", input=RULES)
+        self.ports = itertools.cycle(f"{first}-{first + 999}" for first in range(20000, 60000, 1000))
+        self.router.run("nft", "-f", "-", input=NO_FRAGMENTS + nat(next(self.ports)))
 
     def join(self, link: str) -> None:
         v4, v6 = ROUTER[link]
@@ -77,6 +86,12 @@ class Network:
         v4, v6 = ROUTER["guest0"]
         machine.run(f"ip addr add {LAN[4][1]}/32 dev lo; ip addr add {LAN[6][1]}/128 dev lo; ip route add default via {v4}; ip -6 route add default via {v6}")
         return machine
+
+    def rebind(self) -> None:
+        """The NAT forgets everybody, and gives them other ports: masqueraded flows end with the address that hides them."""
+        self.router.run("nft", "-f", "-", input=nat(next(self.ports)))
+        for verb in ("del", "add"):
+            self.router.ip("addr", verb, f"{ROUTER['to-gw'][0]}/24", "dev", "to-gw")
 
     def mtu(self, octets: int) -> None:
         """Between router and peer."""

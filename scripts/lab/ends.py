@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from .certificates import Authority, Pair
 
@@ -85,8 +85,8 @@ class End:
     on_dead: str = "clear"  # restart, trap, clear
     encap: str = "auto"  # auto, force
     esn: bool | None = None  # 64-bit sequence numbers; None: whatever both can
+    fragmentation: bool = True  # RFC 7383
     name: str = "net"
-    extra: dict = field(default_factory=dict)
 
     @property
     def legacy(self) -> bool:
@@ -106,11 +106,11 @@ def strongswan(end: End, version: int = 2) -> dict:
     }
     return {
         "version": version, "local_addrs": [end.local], "remote_addrs": ["%any" if end.remote == "any" else end.remote],
-        "proposals": [keywords(suite) for suite in end.ike], "encap": end.encap == "force", "fragmentation": "yes", "mobike": False,
+        "proposals": [keywords(suite) for suite in end.ike], "encap": end.encap == "force", "fragmentation": end.fragmentation, "mobike": False,
         "rekey_time": f"{end.rekey_ike}s", "reauth_time": f"{end.reauth}s", "over_time": "30s", "rand_time": "0s",
         "dpd_delay": f"{end.dpd}s", "unique": "no",
         "local": {"auth": method[end.proof.method], "id": end.identity, "certs": [end.proof.leaf.pem] if end.proof.leaf else None},
         "remote": {"auth": method[end.remote_proof.method], "id": end.remote_identity,
                    "cacerts": [end.remote_proof.authority.root.pem] if end.remote_proof.authority else None},
-        "children": {"net": child}, **end.extra,
+        "children": {"net": child},
     }

@@ -50,7 +50,7 @@ def postern(end: End | None, core: int = 0) -> str:
         f"    dpd: {span(end.dpd)}",
         f"    encap: {end.encap}",
         f"    legacy: {str(end.legacy).lower()}",
-        *(f"    {key}: {value}" for key, value in end.extra.items()),
+        *([] if end.fragmentation else ["    fragmentation: 0"]),
         "    children:", "      net:",
         f"        local_ts: {quoted(end.local_ts)}",
         f"        remote_ts: {quoted(end.remote_ts)}",
