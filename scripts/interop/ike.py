@@ -18,7 +18,7 @@ from lab.traffic import ping
 
 from .ike_postern import Postern
 from .ike_rows import Row, rows
-from .ike_world import GATEWAY_ID, LAN, PEER_ID, Child, Credentials, KernelPeer, Network, StrongSwan, UserspacePeer, ends
+from .ike_world import LAN, Child, Credentials, KernelPeer, Network, StrongSwan, UserspacePeer, ends
 
 SECONDS = 30  # that a negotiation may take on a busy machine, with the largest group
 
@@ -80,9 +80,9 @@ def agreed(world: World, row: Row) -> tuple[Child, Child]:
     ours, theirs = (only(side.sas(), f"IKE SAs at the {name}") for name, side in world.sides.items())
     expect(ours.spis == theirs.spis, f"SPIs {ours.spis} here, {theirs.spis} there")
     wanted = row.expect.get("ike", row.ike)
-    for sa, identity in ((ours, PEER_ID), (theirs, GATEWAY_ID)):
+    for sa, identity in ((ours, row.ids[1]), (theirs, row.ids[0])):
         expect(sa.suite == wanted, f"IKE suite {sa.suite}, expected {wanted}")
-        expect(sa.remote_id == identity, f"the other end is {sa.remote_id}, expected {identity}")
+        expect(sa.remote_id.removeprefix("keyid:") == identity.removeprefix("keyid:"), f"the other end is {sa.remote_id}, expected {identity}")
         expect(sa.initiator == (row.roles[0] == ("gateway" if sa is ours else "peer")), "the wrong end began")
     child, other = (only(sa.children, "Child SAs") for sa in (ours, theirs))
     expect((child.spi_in, child.spi_out) == (other.spi_out, other.spi_in), "the Child SA's SPIs do not fit together")

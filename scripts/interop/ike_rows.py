@@ -13,6 +13,9 @@ AES = (128, 192, 256)
 SHA2 = ("256_128", "384_192", "512_256")
 
 
+IDENTITIES = ("gw.test", "peer.test")
+
+
 @dataclass(frozen=True)
 class Row:
     """`ours` is the gateway, `peer` the other side. What stands in `gateway` and `peer` replaces what that side is told otherwise."""
@@ -23,6 +26,7 @@ class Row:
     ike: str = DEFAULT_IKE
     esp: str = DEFAULT_ESP
     roles: tuple[str, ...] = ("gateway", "peer")  # who initiates
+    ids: tuple[str, str] = IDENTITIES  # the gateway's, the peer's
     outer: int = 4
     nat: str = ""  # who is behind a NAT
     mtu: int = 1500  # between router and peer
@@ -42,6 +46,11 @@ def authentication() -> list[Row]:
     yield Row("PSK one way, certificate the other", auth="psk,rsa")
     yield Row("certificates of different kinds", auth="ed25519,ecdsa256")
     yield Row("certificates, IPv6 outside", auth="ecdsa256", outer=6)
+    yield Row("identities: addresses", ids=("192.0.2.1", "198.51.100.2"))
+    yield Row("identities: IPv6 addresses", ids=("2001:db8:1::1", "2001:db8:2::2"))
+    yield Row("identities: e-mail", ids=("admin@gw.test", "admin@peer.test"))
+    yield Row("identities: key IDs", ids=("keyid:the gateway", "keyid:the peer"))
+    yield Row("identities: distinguished names", auth="rsa", ids=tuple(f"C=XX, O=Postern tests, CN={host}" for host in IDENTITIES))
 
 
 def ike_suites() -> list[Row]:

@@ -14,7 +14,7 @@ from lab.namespaces import Lab, Namespace
 from lab.traffic import IperfServer, ping
 from lab.vm import Machine
 
-from .ike_rows import Row
+from .ike_rows import IDENTITIES, Row
 
 # The second IPv4 address of each end is behind a NAT: the router hides it behind its own.
 GATEWAY = {4: ("192.0.2.1", "192.0.2.3"), 6: ("2001:db8:1::1",)}
@@ -24,7 +24,6 @@ ROUTER = {"to-gw": ("192.0.2.254", "2001:db8:1::fe"), "to-peer": ("198.51.100.25
           "guest0": ("203.0.113.254", "2001:db8:3::fe")}
 LAN = {4: ("10.1.0.2", "10.2.0.1"), 6: ("fd01::2", "fd02::1")}  # a machine behind the gateway, one behind the peer
 GATEWAY_TS, PEER_TS = ("10.1.0.0/24", "fd01::/64"), ("10.2.0.0/24", "fd02::/64")
-GATEWAY_ID, PEER_ID = "gw.test", "peer.test"
 
 # IP fragments are dropped, before connection tracking puts them together: nothing here may depend on them.
 NO_FRAGMENTS = """
@@ -133,15 +132,16 @@ def ends(row: Row, credentials: Credentials) -> tuple[End, End]:
     """What the gateway and the peer are told."""
     ours, theirs = (row.auth.split(",") * 2)[:2]
     options = {key.removeprefix("peer_"): value for key, value in row.options.items() if key.startswith("peer_")}
-    proof, peer_proof = credentials.proof(ours, GATEWAY_ID, {}), credentials.proof(options.get("auth", theirs), PEER_ID, options)
-    believed = credentials.proof(row.options.get("believed", theirs), PEER_ID, {})
+    (gateway_id, peer_id), (gateway_host, peer_host) = row.ids, IDENTITIES
+    proof, peer_proof = credentials.proof(ours, gateway_host, {}), credentials.proof(options.get("auth", theirs), peer_host, options)
+    believed = credentials.proof(row.options.get("believed", theirs), peer_host, {})
     peers = GUEST if row.with_kernel else PEER
     addresses = {side: all_[row.outer][1 if row.nat == side else 0] for side, all_ in (("gateway", GATEWAY), ("peer", peers))}
     seen = {side: "any" if row.nat == side else address for side, address in addresses.items()}
     common = {"ike": (row.ike,), "esp": (row.esp,)}
-    gateway = {"local": addresses["gateway"], "remote": seen["peer"], "identity": GATEWAY_ID, "remote_identity": PEER_ID, "proof": proof,
+    gateway = {"local": addresses["gateway"], "remote": seen["peer"], "identity": gateway_id, "remote_identity": peer_id, "proof": proof,
                "remote_proof": believed, "local_ts": GATEWAY_TS, "remote_ts": PEER_TS, **common}
-    peer = {"local": addresses["peer"], "remote": seen["gateway"], "identity": PEER_ID, "remote_identity": GATEWAY_ID, "proof": peer_proof,
+    peer = {"local": addresses["peer"], "remote": seen["gateway"], "identity": peer_id, "remote_identity": gateway_id, "proof": peer_proof,
             "remote_proof": proof, "local_ts": PEER_TS, "remote_ts": GATEWAY_TS, **common}
     changed = dict(row.peer)
     if secret := changed.pop("secret", None):
