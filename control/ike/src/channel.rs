@@ -99,6 +99,9 @@ impl Channel {
     pub(crate) fn spis(&self) -> (u64, u64) {
         self.spis
     }
+    pub(crate) fn own_spi(&self) -> u64 {
+        if self.initiator { self.spis.0 } else { self.spis.1 }
+    }
 
     /// A message, in fragments if it must be. What cannot be said in a message at all is not sent: the exchange runs into
     /// its time-out.

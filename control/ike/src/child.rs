@@ -302,11 +302,7 @@ impl Child {
             remove_inbound(self.inbound, lineage, env);
         }
         env.event(Event::ChildDown { child: self.name(base), cause });
-        if !lingers {
-            let (connection, child) =
-                (Arc::clone(&base.connection.name), Arc::clone(&self.settings.name));
-            env.effect(Effect::ChildDown { connection, child, cause });
-        }
+        env.effect(Effect::child_down(base, &self.settings, cause));
     }
 }
 

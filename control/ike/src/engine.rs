@@ -223,7 +223,10 @@ impl Engine {
     fn effect(&mut self, effect: Effect, now: u64, out: &mut Vec<Action>) {
         match effect {
             Effect::Born(sa) => self.put(*sa),
-            Effect::Inherit { to, estate } => self.inherit(to, *estate, now, out),
+            Effect::Inherit { from, to, estate } => {
+                self.inherit_doom(from, to);
+                self.inherit(to, *estate, now, out);
+            }
             Effect::InitialContact { spi } => self.initial_contact(spi, now, out),
             Effect::Established { spi } => self.established(spi, now),
             Effect::Delete { spi, cause } => self.task(spi, Task::DeleteIke(cause), now, out),
@@ -247,7 +250,12 @@ impl Engine {
     }
 
     /// Child SAs, and what was to be done about them, change their IKE SA. Should that be gone, so are they.
-    fn inherit(&mut self, to: u64, estate: Estate, now: u64, out: &mut Vec<Action>) {
+    fn inherit(&mut self, mut to: u64, estate: Estate, now: u64, out: &mut Vec<Action>) {
+        let next =
+            |to| self.sas.get(&to).and_then(IkeSa::established).and_then(|own| own.successor);
+        while let Some(successor) = next(to) {
+            to = successor;
+        }
         match self.sas.get_mut(&to).and_then(IkeSa::established_mut) {
             Some(heir) => heir.inherit(estate),
             None => estate

@@ -78,7 +78,7 @@ pub(crate) enum Effect {
     /// A rekey made an IKE SA.
     Born(Box<IkeSa>),
     /// All that an IKE SA had goes to another.
-    Inherit { to: u64, estate: Box<Estate> },
+    Inherit { from: u64, to: u64, estate: Box<Estate> },
     /// The peer says that it has no other IKE SA with us.
     InitialContact { spi: u64 },
     /// An IKE SA is authenticated.

@@ -1,5 +1,10 @@
 //! The k-th message of every exchange is lost, doubled, late or corrupt (RFC 7296 §2.1); and the data plane refuses at each
-//! of the steps of an installation.
+//! of the steps of an installation.#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests: whatever is not as expected shall fail them"
+)]
 mod world;
 
 use ike::action::{Order, Rekey};

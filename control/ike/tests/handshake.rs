@@ -1,4 +1,9 @@
-//! IKE_SA_INIT and IKE_AUTH between two of us.
+//! IKE_SA_INIT and IKE_AUTH between two of us.#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests: whatever is not as expected shall fail them"
+)]
 mod world;
 
 use ike::action::Order;

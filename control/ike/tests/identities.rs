@@ -1,4 +1,9 @@
-//! Certificates and raw keys: policy decides how a peer proves itself, and large certificates travel in fragments.
+//! Certificates and raw keys: policy decides how a peer proves itself, and large certificates travel in fragments.#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests: whatever is not as expected shall fail them"
+)]
 mod world;
 
 use ike::action::Order;

@@ -1,5 +1,10 @@
 //! What happens in the life of a connection beside rekeys: on demand, at the same time, dead peers, NATs, new
-//! configurations, reauthentication.
+//! configurations, reauthentication.#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests: whatever is not as expected shall fail them"
+)]
 mod world;
 
 use ike::action::{Endpoint, Order, Packet, Rekey};
@@ -185,6 +190,23 @@ fn reauthentication_makes_before_it_breaks() {
         world.no_packet_was_lost();
         assert_ne!(world.ends[A].engine.status()[0].local_spi, before);
         assert_eq!(world.ends[A].outbound[0].lineage, lineage);
+    }
+}
+
+/// Both ends do it at once.
+#[test]
+fn crossing_reauthentications_leave_one() {
+    for apart in [0, 3, 12, 25, 40, 70] {
+        let mut world = World::with(1, one(A, |_| ()), one(B, |_| ()));
+        up(&mut world);
+        world.run(2_000);
+        for end in [A, B] {
+            let what = Rekey::Reauthenticate;
+            world.order(end, Order::Rekey { connection: "site".into(), what });
+            world.run(apart);
+        }
+        world.run(60_000);
+        world.agrees(1, 1);
     }
 }
 

@@ -1,4 +1,9 @@
-//! What a peer can do that has proved who it is: everything that the RFC forbids, sealed with the right keys.
+//! What a peer can do that has proved who it is: everything that the RFC forbids, sealed with the right keys.#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests: whatever is not as expected shall fail them"
+)]
 mod world;
 
 use ike::action::{Endpoint, Order, Rekey};

@@ -1,4 +1,9 @@
-//! Rekeying of Child SAs and of the IKE SA, by one end and by both at once (RFC 7296 §2.8, §2.25).
+//! Rekeying of Child SAs and of the IKE SA, by one end and by both at once (RFC 7296 §2.8, §2.25).#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests: whatever is not as expected shall fail them"
+)]
 mod world;
 
 use ike::action::{Order, Rekey};
@@ -346,5 +351,102 @@ fn a_soft_expire_is_a_rekey_and_a_second_one_nothing() {
         }
         settled(&mut world);
         assert_eq!(world.downs(A), [Cause::Replaced]);
+    }
+}
+
+/// As [`collision_delete`], with the delete or its answer lost or late.
+#[test]
+fn collision_delete_drop_or_delay() {
+    for (rekeys, deletes) in [(A, B), (B, A)] {
+        for response in [false, true] {
+            for fate in [Fate::Lost, Fate::Late(15), Fate::Late(30), Fate::Late(700)] {
+                let mut world = established(false);
+                let mut left = true;
+                world.judge(move |sent| {
+                    let from = if response { rekeys } else { deletes };
+                    let it = sent.from == from && sent.is(ExchangeType::INFORMATIONAL, response);
+                    if it && std::mem::take(&mut left) { fate } else { Fate::Arrives }
+                });
+                rekey_child(&mut world, rekeys);
+                let down = Order::Down { connection: "site".into(), child: Some("net".into()) };
+                world.order(deletes, down);
+                world.traffic = false;
+                world.run(40_000);
+                // Who came first at the other end decides; both must know the same.
+                let children = world.children(A).len();
+                world.agrees(1, children);
+            }
+        }
+    }
+}
+
+/// A request of the collision is late by more than the whole of the other's exchange, deletion included.
+#[test]
+fn collision_delayed_request_more() {
+    for (a, b) in LOWEST {
+        for from in [A, B] {
+            for (late, late_delete) in [(70, 0), (70, 40), (35, 60), (900, 450)] {
+                let mut world = established(true);
+                world.nonces(A, &a);
+                world.nonces(B, &b);
+                let (mut request, mut delete) = (true, true);
+                world.judge(move |sent| {
+                    if sent.from == from
+                        && sent.is(ExchangeType::CREATE_CHILD_SA, false)
+                        && std::mem::take(&mut request)
+                    {
+                        return Fate::Late(late);
+                    }
+                    if sent.is(ExchangeType::INFORMATIONAL, false) && std::mem::take(&mut delete) {
+                        return Fate::Late(late_delete);
+                    }
+                    Fate::Arrives
+                });
+                rekey_child(&mut world, A);
+                rekey_child(&mut world, B);
+                settled(&mut world);
+            }
+        }
+    }
+}
+
+/// Everything that can cross, at every offset and with random fates of all messages: one survivor on both sides.
+#[test]
+fn any_two_orders_at_any_time_leave_both_sides_agreeing() {
+    // Reauthentications that cross each other several times over are another matter: who has which child then is decided
+    // by IKE SAs of which some have none.
+    let orders = |which: u8| match which % 3 {
+        0 => Order::Rekey { connection: "site".into(), what: Rekey::Child(None) },
+        1 => Order::Rekey { connection: "site".into(), what: Rekey::Ike },
+        _ => Order::Up { connection: "site".into(), child: None },
+    };
+    for seed in 0..300_u64 {
+        let mut random = Seeded::new(seed);
+        let mut dice = [0; 8];
+        ike::Random::fill(&mut random, &mut dice);
+        let mut world = established(dice[7] % 2 == 0);
+        world.traffic = false;
+        let mut fates = Seeded::new(seed ^ 0x77);
+        world.judge(move |_| {
+            let mut octet = [0; 2];
+            ike::Random::fill(&mut fates, &mut octet);
+            match octet[0] {
+                0..20 => Fate::Lost,
+                20..40 => Fate::Doubled,
+                40..120 => Fate::Late(u64::from(octet[1])),
+                _ => Fate::Arrives,
+            }
+        });
+        for pair in dice[..6].chunks(2) {
+            world.order(A, orders(pair[0]));
+            world.run(u64::from(pair[1] % 40));
+            world.order(B, orders(pair[1] >> 3));
+            world.run(u64::from(pair[0] % 50));
+        }
+        world.run(60_000);
+        world.no_faults();
+        world.run(120_000);
+        assert_eq!((world.ike_sas(A), world.ike_sas(B)), (1, 1), "seed {seed}: {}", world.story());
+        world.agrees(1, 1);
     }
 }

@@ -36,9 +36,10 @@ impl Facts {
             lowest_nonce,
         })
     }
-    /// Each was begun before the other stood, by the other end: nobody meant there to be two.
+    /// Each was begun before the other stood: nobody meant there to be two. Which of them stood first may look different
+    /// from the other end, so it must not count.
     fn crosses(&self, other: &Self) -> bool {
-        self.initiator != other.initiator && self.born <= other.since && other.born <= self.since
+        self.born <= other.since && other.born <= self.since
     }
 }
 
@@ -113,7 +114,7 @@ impl Engine {
                 !sa.base.initiator
                     && established.is_some_and(|own| own.is_idle() && own.children.is_empty())
             };
-            match (self.stands(spi), cause) {
+            match (self.stands(spi) && self.has_better(spi), cause) {
                 (false, _) => {}
                 // Its peer may never have known that it came to be.
                 (true, Cause::Redundant) if self.sas.get(&spi).is_some_and(unused) => {
@@ -124,6 +125,23 @@ impl Engine {
         }
     }
 
+    /// What was to be done about an IKE SA is to be done about its successor.
+    pub(super) fn inherit_doom(&mut self, from: u64, to: u64) {
+        let planned = self.doomed.iter().find(|((_, spi), _)| *spi == from);
+        if let Some((&(at, _), &cause)) = planned {
+            self.doomed.remove(&(at, from));
+            self.doomed.insert((at, to), cause);
+        }
+    }
+
+    /// Whether its peer has another IKE SA that is not about to go as well: the last one stays, whatever was planned.
+    fn has_better(&self, spi: u64) -> bool {
+        let Some(name) = self.sas.get(&spi).and_then(peer_name) else { return false };
+        let doomed = |other: u64| self.doomed.keys().any(|(_, doomed)| *doomed == other);
+        let others = self.peers.get(&name).into_iter().flatten();
+        others.copied().any(|other| other != spi && self.stands(other) && !doomed(other))
+    }
+
     /// A new IKE SA with all that this one has, before it is broken (RFC 7296 §2.8.3, RFC 4478).
     pub(super) fn reauthenticate(&mut self, spi: u64, now: u64, out: &mut Vec<Action>) {
         let Some(sa) = self.sas.get(&spi).filter(|_| self.stands(spi)) else { return };
@@ -132,7 +150,8 @@ impl Engine {
         let live = established.children.iter().filter(|child| child.lives());
         let children = live.map(|child| (Arc::clone(&child.settings.name), None)).collect();
         let purpose = Purpose { children, replaces: Some(spi), initial_contact: false };
-        if connection.ends().is_some() {
+        let begun = self.sas.values().any(|sa| sa.base.purpose.replaces == Some(spi));
+        if connection.ends().is_some() && !begun {
             self.begin(&connection, purpose, now, out);
         }
         // In case that nothing comes of it.

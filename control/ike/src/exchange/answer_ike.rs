@@ -28,6 +28,7 @@ pub(crate) struct IkePlan {
 impl Established {
     pub(crate) fn on_rekey_ike(&mut self, base: &Base, received: Received, env: &mut Env<'_>) {
         let busy = self.successor.is_some()
+            || self.undecided
             || self.asking.touches_children()
             || self.asking.deletes_ike()
             || self.asking.has_rekeyed_ike()
@@ -74,7 +75,7 @@ impl Established {
         let lowest_nonce = plan.nonces.0.clone().min(plan.nonces.1.clone());
         let (method, own_nonce) = (plan.suite.group().id().0, plan.nonces.1.clone());
         let made = (plan.suite, plan.nonces, &shared);
-        let new = successor((base, self), (spi, plan.peer_spi), false, made, env);
+        let mut new = successor((base, self), (spi, plan.peer_spi), false, made, env);
         let parts = [
             Part::choice(protocol::IKE, Spi::Ike(spi), plan.chosen.number, plan.chosen.proposal),
             Part::Nonce(own_nonce),
@@ -82,9 +83,13 @@ impl Established {
         ];
         self.reply(EXCHANGE, &parts, env);
         env.event(Event::IkeRekeyed { old: base.name(), new: new.base.name() });
-        env.effect(Effect::Born(new));
         // While ours is on its way as well, everything stays here until it is known which of both stays.
-        if !self.asking.meet_ike(IkeRival { spi, lowest_nonce }) {
+        let undecided = self.asking.meet_ike(IkeRival { spi, lowest_nonce });
+        if let Some(new) = new.established_mut() {
+            new.undecided = undecided;
+        }
+        env.effect(Effect::Born(new));
+        if !undecided {
             self.bequeath(spi, env);
         }
     }

@@ -72,6 +72,10 @@ impl Established {
     /// A successor of the Child SA with this inbound SPI.
     pub(crate) fn rekey_child(&mut self, base: &Base, inbound: u32, env: &mut Env<'_>) {
         let Some(old) = self.child(inbound).filter(|child| child.lives()) else { return };
+        // The peer made it, and may not know yet that it has.
+        if matches!(old.sending, Sending::Waits { .. }) {
+            return self.put_later(Task::RekeyChild(inbound), BUSY_MS, env);
+        }
         let (settings, offered) = (Arc::clone(&old.settings), old.covered.clone());
         let nonce = env.nonce();
         match Draft::new(&settings, offered, None, nonce, env) {

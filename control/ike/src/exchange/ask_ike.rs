@@ -129,7 +129,7 @@ impl Established {
             return;
         }
         let Some(group) = first_group(&base.connection.proposals) else { return };
-        if self.replying.is_busy() {
+        if self.replying.is_busy() || self.undecided {
             return self.put_later(Task::RekeyIke, BUSY_MS, env);
         }
         let (spi, nonce) = (env.ike_spi(), env.nonce());

@@ -39,6 +39,9 @@ impl Established {
         let Some(note) = received.note(NotifyType::REKEY_SA) else { return Ok(None) };
         let named = |child: &&Child| note.esp_spi() == Some(child.outbound);
         let Some(old) = self.children.iter().find(named) else {
+            if self.undecided {
+                return Err(Denied::quietly(NotifyType::TEMPORARY_FAILURE));
+            }
             let not_found =
                 Note { kind: NotifyType::CHILD_SA_NOT_FOUND, data: Vec::new(), ..note.clone() };
             return Err(Denied { part: Part::Note(not_found), why: None });

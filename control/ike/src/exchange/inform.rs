@@ -9,6 +9,8 @@ use crate::why::{Reason, Stage};
 use wire::iana::ike::{ExchangeType, NotifyType};
 
 const EXCHANGE: ExchangeType = ExchangeType::INFORMATIONAL;
+/// Deletes that are remembered for Child SAs which are still elsewhere.
+const MOST_EARLY: usize = 1024;
 
 impl Established {
     pub(crate) fn on_informational(&mut self, base: &Base, received: Received, env: &mut Env<'_>) {
@@ -21,10 +23,22 @@ impl Established {
         let asked = received.deletes.iter().filter(|(kind, _)| *kind == protocol::ESP);
         let mut deleted = Vec::new();
         for outbound in asked.flat_map(|(_, spis)| spis) {
-            deleted.extend(self.on_delete_child(base, *outbound, env));
+            let ours = self.on_delete_child(base, *outbound, env);
+            self.deleted_early.extend((self.undecided && ours.is_none()).then_some(*outbound));
+            self.deleted_early.truncate(MOST_EARLY);
+            deleted.extend(ours);
         }
         let parts = if deleted.is_empty() { Vec::new() } else { vec![Part::DeleteEsp(deleted)] };
         self.reply(EXCHANGE, &parts, env);
+    }
+
+    /// Child SAs that the peer deleted here while they were still elsewhere.
+    pub(crate) fn delete_late(&mut self, base: &Base, env: &mut Env<'_>) {
+        if !self.undecided {
+            for outbound in std::mem::take(&mut self.deleted_early) {
+                self.on_delete_child(base, outbound, env);
+            }
+        }
     }
 
     /// The IKE SA ends, and our own wish that it should, or should be rekeyed, with it (RFC 7296 §2.25.2).

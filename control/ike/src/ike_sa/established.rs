@@ -79,6 +79,10 @@ pub(crate) struct Established {
     pub(crate) heard: u64,
     /// Another IKE SA took over all that this one had.
     pub(crate) successor: Option<u64>,
+    /// It is not known yet whether it wins against one that we are making: its Child SAs may still be elsewhere.
+    pub(crate) undecided: bool,
+    /// What the peer deleted meanwhile, by its inbound SPIs.
+    pub(crate) deleted_early: Vec<u32>,
     /// Where the request came from that is being answered.
     pub(crate) asked_from: Endpoint,
     /// CREATE_CHILD_SA requests of the peer in the minute that began then.
@@ -119,6 +123,8 @@ impl Established {
             times: Times::new(base, env),
             heard: env.now,
             successor: None,
+            undecided: false,
+            deleted_early: Vec::new(),
             asked_from: base.path,
             creations: (env.now, 0),
             end: None,
@@ -202,6 +208,7 @@ impl Established {
 
     /// Begins what waits, unless something is under way; or ends.
     pub(crate) fn proceed(mut self: Box<Self>, base: &mut Base, env: &mut Env<'_>) -> State {
+        self.delete_late(base, env);
         while self.end.is_none() && matches!(self.asking, Asking::Idle) {
             match self.queue.pop_front() {
                 Some(task) => self.begin(base, task, env),
@@ -468,12 +475,18 @@ impl Established {
         let queue = std::mem::take(&mut self.queue).into_iter().filter(keep).collect();
         let mut later = std::mem::take(&mut self.later);
         later.retain(|(_, task)| keep(task));
-        env.effect(Effect::Inherit { to, estate: Box::new(Estate { children, queue, later }) });
+        let from = self.channel.own_spi();
+        env.effect(Effect::Inherit {
+            from,
+            to,
+            estate: Box::new(Estate { children, queue, later }),
+        });
         self.retire(to, env.now);
     }
 
     /// What another IKE SA had.
     pub(crate) fn inherit(&mut self, estate: Estate) {
+        self.undecided = false;
         self.children.extend(estate.children);
         self.queue.extend(estate.queue);
         self.later.extend(estate.later);

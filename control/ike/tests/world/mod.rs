@@ -1,5 +1,11 @@
 //! Two endpoints and all that is between them, in memory, with a clock of their own: here a test owns the universe.
 #![allow(dead_code, reason = "each test file uses some of it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests: whatever is not as expected shall fail them"
+)]
 
 pub mod configured;
 
