@@ -1,5 +1,6 @@
 //! The k-th message of every exchange is lost, doubled, late or corrupt (RFC 7296 §2.1); and the data plane refuses at each
-//! of the steps of an installation.#![allow(
+//! of the steps of an installation.
+#![allow(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,

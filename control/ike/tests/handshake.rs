@@ -1,4 +1,5 @@
-//! IKE_SA_INIT and IKE_AUTH between two of us.#![allow(
+//! IKE_SA_INIT and IKE_AUTH between two of us.
+#![allow(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,

@@ -1,4 +1,5 @@
-//! Certificates and raw keys: policy decides how a peer proves itself, and large certificates travel in fragments.#![allow(
+//! Certificates and raw keys: policy decides how a peer proves itself, and large certificates travel in fragments.
+#![allow(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,

@@ -1,5 +1,6 @@
 //! What happens in the life of a connection beside rekeys: on demand, at the same time, dead peers, NATs, new
-//! configurations, reauthentication.#![allow(
+//! configurations, reauthentication.
+#![allow(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,

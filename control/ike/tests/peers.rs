@@ -1,4 +1,5 @@
-//! What a peer can do that has proved who it is: everything that the RFC forbids, sealed with the right keys.#![allow(
+//! What a peer can do that has proved who it is: everything that the RFC forbids, sealed with the right keys.
+#![allow(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,

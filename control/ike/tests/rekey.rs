@@ -1,4 +1,5 @@
-//! Rekeying of Child SAs and of the IKE SA, by one end and by both at once (RFC 7296 §2.8, §2.25).#![allow(
+//! Rekeying of Child SAs and of the IKE SA, by one end and by both at once (RFC 7296 §2.8, §2.25).
+#![allow(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,

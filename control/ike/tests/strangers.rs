@@ -1,4 +1,5 @@
-//! What strangers can do before they proved who they are: next to nothing (RFC 7296 §2.6, §2.21.1, RFC 8019).#![allow(
+//! What strangers can do before they proved who they are: next to nothing (RFC 7296 §2.6, §2.21.1, RFC 8019).
+#![allow(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
