@@ -195,10 +195,12 @@ def again(what: str, action, seconds: float = 20) -> None:
 
 
 def at_start(world: World, row: Row) -> str:
+    """By itself; and it stays down when its own end is told so."""
     wait_for("the tunnel to come up by itself", lambda: any(sa.children for sa in world.gateway.sas()), SECONDS)
     agreed(world, row)
     world.ping()
-    world.down(row)
+    world.gateway.down()
+    wait_for("both ends to forget the SA", lambda: not any(side.sas() for side in world.sides.values()), 10)
     return ""
 
 

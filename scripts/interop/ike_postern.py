@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,17 +59,8 @@ class Postern:
 
     def up(self, seconds: float) -> str:
         """Empty, or why it failed."""
-        done = self.gateway.postern("up", self.name, check=False)
-        if done.returncode != 0:
-            return done.stderr.strip() or done.stdout.strip()
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if any(sa.children for sa in self.sas()):
-                return ""
-            if failure := self.why():
-                return failure
-            time.sleep(0.1)
-        return f"not up within {seconds} s"
+        done = self.gateway.postern("up", self.name, "--wait", str(int(seconds)), check=False)
+        return "" if done.returncode == 0 else done.stderr.strip() or f"ended with {done.returncode}"
 
     def down(self) -> None:
         self.gateway.postern("down", self.name)

@@ -49,7 +49,7 @@ def authentication() -> list[Row]:
     yield Row("identities: addresses", ids=("192.0.2.1", "198.51.100.2"))
     yield Row("identities: IPv6 addresses", ids=("2001:db8:1::1", "2001:db8:2::2"))
     yield Row("identities: e-mail", ids=("admin@gw.test", "admin@peer.test"))
-    yield Row("identities: key IDs", ids=("keyid:the gateway", "keyid:the peer"))
+    yield Row("identities: key IDs", ids=("keyid:gateway-7", "keyid:peer-9"))
     yield Row("identities: distinguished names", auth="rsa", ids=tuple(f"C=XX, O=Postern tests, CN={host}" for host in IDENTITIES))
 
 
@@ -97,7 +97,7 @@ def selection() -> list[Row]:
               gateway={"ike": (other,)}, expect=wanted)
     yield Row("second ESP proposal agreed", gateway={"esp": ("ENCR_AES_GCM_16_128", DEFAULT_ESP)})
     wide4 = ("10.0.0.0/8",)
-    yield Row("narrowing: the gateway's net is wider", gateway={"remote_ts": wide4}, expect={"ts": "10.2.0.0/24"})
+    yield Row("narrowing: the gateway's net is wider", gateway={"local_ts": ("10.1.0.0/24",), "remote_ts": wide4}, expect={"ts": "10.2.0.0/24"})
     yield Row("narrowing: the peer's nets are wider", peer={"local_ts": wide4, "remote_ts": wide4}, expect={"ts": "10.2.0.0/24"},
               gateway={"local_ts": ("10.1.0.0/24",), "remote_ts": ("10.2.0.0/24",)})
     yield Row("narrowing: one of two families", peer={"local_ts": ("10.2.0.0/24",), "remote_ts": ("10.1.0.0/24",)}, expect={"ts": "10.2.0.0/24"})
