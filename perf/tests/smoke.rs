@@ -1,5 +1,5 @@
 //! The program runs and says what it should. Nothing here looks at how long anything took.
-#![allow(clippy::unwrap_used, reason = "a test may stop here")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop here")]
 use serde_json::Value;
 use std::process::{Command, Output};
 
