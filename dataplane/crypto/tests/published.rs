@@ -128,7 +128,7 @@ fn ghash(key: &[u8], aad: &[u8], text: &[u8]) -> u128 {
     let mut hash = GHash::new(&h);
     hash.update_padded(aad);
     hash.update_padded(text);
-    let lengths = (aad.len() as u128 * 8) << 64 | text.len() as u128 * 8;
+    let lengths = (aad.len() as u128 * 8) << 64 | (text.len() as u128 * 8);
     hash.update(&[lengths.to_be_bytes().into()]);
     u128::from_be_bytes(hash.finalize().into())
 }

@@ -1,5 +1,11 @@
 //! What the tests share: keys, packets as a caller lays them out, and the vectors.
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may fail loudly"
+)]
 pub mod matrix;
 pub mod rooms;
 
