@@ -1,5 +1,7 @@
 //! The tiers' entries: the one source, compiled with each tier's instructions.
 #![allow(unsafe_code, reason = "instructions that only some CPUs have")]
+use core::mem::MaybeUninit;
+
 use zeroize::Zeroize;
 
 use super::super::ctr;
@@ -75,6 +77,17 @@ macro_rules! tier {
     };
 }
 
+/// Has the caller's stack frame start on a cache line. Vectors that find no register then lie in one line each;
+/// where a frame starts by chance, all of them may lie across two, for as long as the process lives.
+#[inline(always)]
+fn align_frame() {
+    #[repr(align(64))]
+    struct Line {
+        _octets: [u8; 64],
+    }
+    core::hint::black_box(&MaybeUninit::<Line>::uninit());
+}
+
 /// One direction of a tier.
 macro_rules! kernel {
     (
@@ -93,6 +106,7 @@ macro_rules! kernel {
             fn short<'a, const P: usize, const Q: usize>(self, jobs: &mut [$job<'a>]) {
                 #[target_feature(enable = $features)]
                 fn compiled<const P: usize, const Q: usize>(lanes: $lanes, jobs: &mut [$job<'_>]) {
+                    align_frame();
                     short::$source::<$lanes, P, Q>(lanes, jobs);
                 }
                 // SAFETY: the CPU has these instructions, as `self.0` proves.
@@ -103,6 +117,7 @@ macro_rules! kernel {
             fn long<'a>(self, jobs: &mut [$job<'a>]) {
                 #[target_feature(enable = $features)]
                 fn compiled(lanes: $lanes, jobs: &mut [$job<'_>]) {
+                    align_frame();
                     const IN_REGISTERS: bool = <$lanes as Lanes>::LANES == 4;
                     // a constant for each length of key: all round keys stay in registers
                     match jobs.first().map_or(0, |job| job.key.rounds()) {
