@@ -2,6 +2,7 @@
 use crate::open::{self, Batch};
 use crate::packet::{Origin, Plain, Summary};
 use crate::reassembly::Outcome;
+use crate::sad::STEPS;
 use crate::turn::{BATCH, Facts, Turn};
 use crate::{forward, link, lookup, martian};
 use arrayvec::ArrayVec;
@@ -44,15 +45,17 @@ pub(crate) fn from_outside(turn: &mut Turn<'_>, arrived: &mut Vec<Frame>) {
         let arrival = look(turn, frame, ip);
         match arrival {
             Arrival::Esp(Esp { spi, sequence, .. }) if named.last().is_none_or(|n| n.0 != spi) => {
-                turn.sad.prefetch_spi(spi);
                 named.push((spi, sequence));
+                turn.sad.bring_receiver(&named, named.len() - 1);
             }
             _ => {}
         }
         arrival
     });
     let arrivals: ArrayVec<Arrival, BATCH> = looks.collect();
-    turn.sad.bring_receivers(&named);
+    for at in named.len()..named.len() + STEPS {
+        turn.sad.bring_receiver(&named, at);
+    }
     let mut sealed = Batch::new();
     for ((frame, ip), arrival) in arrived.drain(..).zip(&headers).zip(arrivals) {
         sort(turn, frame, ip, arrival, &mut sealed);

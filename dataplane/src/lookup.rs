@@ -59,6 +59,7 @@ fn judge<'t>(
     if sa.window.expired() {
         return Err(DropReason::Expired);
     }
+    sa.key.prefetch(body.unwrap_or_default());
     let sequence = sa.window.infer(low, sa.esn);
     sa.window.check(sequence).map_err(|why| replayed(sa, why))?;
     Ok((sa, sequence))

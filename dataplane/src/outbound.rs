@@ -1,5 +1,6 @@
 //! Outbound (RFC 4301 §5.1): from the plaintext side, or from our own kernel, into tunnels.
 use crate::packet::{Origin, Plain, Summary};
+use crate::sad::STEPS;
 use crate::seal::{self, Batch};
 use crate::turn::{BATCH, Turn};
 use crate::{handoff, link, martian, policy};
@@ -10,7 +11,7 @@ use xsk::Frame;
 
 /// What becomes of a frame from inside.
 enum Fate {
-    /// What policy says about it; `None`: no entry covers it.
+    /// Policy decides; `None`: no entry covers it, or it has not been asked yet.
     Policy(Option<Verdict>),
     /// For the gateway itself.
     Kernel,
@@ -21,20 +22,24 @@ enum Fate {
 /// that one needs from memory can come while others are looked at.
 pub(crate) fn from_inside(turn: &mut Turn<'_>, port: usize, arrived: &mut Vec<Frame>) {
     let mut headers = core::mem::take(&mut turn.desk.headers);
+    let looks = arrived.iter_mut().zip(&mut headers);
+    let mut fates: ArrayVec<Fate, BATCH> =
+        looks.map(|(frame, ip)| inside(turn, port, frame, ip)).collect();
     let mut tunnels = ArrayVec::<u32, BATCH>::new();
-    let looks = arrived.iter_mut().zip(&mut headers).map(|(frame, ip)| {
-        let fate = inside(turn, port, frame, ip);
-        match fate {
-            Fate::Policy(Some(Verdict::Protect { tunnel })) if tunnels.last() != Some(&tunnel) => {
-                turn.sad.prefetch_tunnel(tunnel);
+    for (fate, ip) in fates.iter_mut().zip(&headers) {
+        let Fate::Policy(verdict) = fate else { continue };
+        *verdict = turn.tables.spd.lookup(&ip.leaving());
+        match *verdict {
+            Some(Verdict::Protect { tunnel }) if tunnels.last() != Some(&tunnel) => {
                 tunnels.push(tunnel);
+                turn.sad.bring_sender(&tunnels, tunnels.len() - 1);
             }
             _ => {}
         }
-        fate
-    });
-    let fates: ArrayVec<Fate, BATCH> = looks.collect();
-    turn.sad.bring_senders(&tunnels);
+    }
+    for at in tunnels.len()..tunnels.len() + STEPS {
+        turn.sad.bring_sender(&tunnels, at);
+    }
     let mut ready = Batch::default();
     for ((frame, ip), fate) in arrived.drain(..).zip(&headers).zip(fates) {
         match fate {
@@ -97,7 +102,7 @@ fn inside(turn: &mut Turn<'_>, port: usize, frame: &mut Frame, ip: &mut Summary)
     if martian::address(ip.destination) || turn.tables.locals.is_broadcast(ip.destination) {
         return Fate::Drop(DropReason::Martian);
     }
-    Fate::Policy(turn.tables.spd.lookup(&ip.leaving()))
+    Fate::Policy(None)
 }
 
 /// A virtual neighbour leaves checksums to hardware that this packet will never meet.

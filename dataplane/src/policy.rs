@@ -94,7 +94,7 @@ fn fit<'t>(
     sa: &'t Outbound,
     ready: &mut Batch<'t>,
 ) {
-    match room(turn, sa, ready) {
+    match room(turn, ip, sa, ready) {
         Ok(most) if ip.total_len <= most => push(frame, ip, sa, ready),
         Ok(most) => cut(turn, Plain { frame, ip: *ip, origin }, sa, most, ready),
         Err(why) => turn.drop(frame, why),
@@ -105,6 +105,7 @@ fn fit<'t>(
 #[inline]
 fn room<'t>(
     turn: &mut Turn<'t>,
+    ip: &Summary,
     sa: &'t Outbound,
     ready: &mut Batch<'t>,
 ) -> Result<usize, DropReason> {
@@ -114,6 +115,7 @@ fn room<'t>(
     match ready.most(sa) {
         Some(most) => Ok(most),
         None => {
+            sa.prefetch(ip.total_len); // there is time until all packets have come so far
             let way = match turn.tables.fib.gateway(sa.remote) {
                 Some(via) => Way::Known(via),
                 None => ready.keep(forward::via(turn, sa.remote)?),
@@ -136,7 +138,7 @@ fn cut<'t>(
     }
     let mut pieces = fragment::Pieces::new(plain, most);
     while let Some(Plain { frame, ip, .. }) = pieces.next(turn) {
-        match room(turn, sa, ready) {
+        match room(turn, &ip, sa, ready) {
             Ok(_) => push(frame, &ip, sa, ready),
             Err(why) => turn.drop(frame, why),
         }

@@ -126,13 +126,11 @@ impl Outbound {
         }
     }
 
-    /// Looks at all that sealing will need, but for the key's schedule: the ciphers ask for that. The result means
-    /// nothing.
+    /// Asks for all that sealing a packet of so many octets will need beside this.
     #[inline]
-    pub(crate) fn touch(&self) -> u64 {
-        let lines = u64::from(self.local.is_ipv4()) ^ u64::from(self.remote.is_ipv4());
-        let lines = lines ^ self.lifetime.soft_packets ^ self.outer.len() as u64;
-        lines ^ self.sizes.iv as u64 ^ self.numbers.last() ^ self.key.sequence_limit()
+    pub(crate) fn prefetch(&self, octets: usize) {
+        self.numbers.prefetch();
+        self.key.prefetch(octets);
     }
 
     /// The largest inner packet whose ESP packet fits `mtu`.
@@ -142,14 +140,6 @@ impl Outbound {
 }
 
 impl Inbound {
-    /// As [`Outbound::touch`], for a packet with these low bits of its number.
-    #[inline]
-    pub(crate) fn touch(&self, sequence: u32) -> u64 {
-        let lines = u64::from(self.local.is_ipv4()) ^ u64::from(self.remote.is_ipv4());
-        let lines = lines ^ self.lifetime.soft_packets ^ self.sizes.iv as u64;
-        lines ^ self.window.touch(sequence) ^ self.key.suite().icv_len() as u64
-    }
-
     pub(crate) fn new(sa: &Sa, key: Arc<OpenKey>, window: WindowHandle) -> Self {
         Self {
             slot: sa.slot,

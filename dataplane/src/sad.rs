@@ -3,7 +3,6 @@
 use crate::notice::Notice;
 use crate::sa::{Inbound, Life, Outbound};
 use arc_swap::ArcSwap;
-use core::hint::black_box;
 use core::net::IpAddr;
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
@@ -291,6 +290,11 @@ impl Sad {
     }
 }
 
+/// Calls between two steps of [`Pinned::bring_sender`].
+const STEP: usize = 4;
+/// Calls after the last packet.
+pub(crate) const STEPS: usize = 2 * STEP;
+
 /// The SAD under an epoch guard: for one batch.
 pub struct Pinned<'s> {
     sad: &'s Sad,
@@ -318,48 +322,38 @@ impl Pinned<'_> {
         self.sad.outbound.get(&self.guard, current.checked_sub(1)? as usize)
     }
 
-    /// Asks for the name of the SA by which this tunnel sends.
-    #[inline]
-    pub fn prefetch_tunnel(&self, tunnel: u32) {
-        if let Some(current) = self.sad.current.get(tunnel as usize) {
+    /// Brings the SAs by which these tunnels send, step by step: to be called with `at` rising by one from 0 to
+    /// [`STEPS`] beyond the last. Each step reads what the one before asked for [`STEP`] calls ago, so that there was
+    /// time for it to come.
+    #[inline(never)]
+    pub(crate) fn bring_sender(&self, tunnels: &[u32], at: usize) {
+        let before = |steps: usize| tunnels.get(at.checked_sub(steps * STEP)?);
+        let current = |tunnel: &u32| self.sad.current.get(*tunnel as usize);
+        if let Some(current) = before(0).and_then(current) {
             prefetch(current);
         }
-    }
-
-    /// Brings the SAs by which these tunnels send. Each step reads what the one before asked for, and meanwhile all
-    /// that the others asked for comes as well.
-    ///
-    /// The first look at a page is a load and no prefetch: of many prefetches whose addresses are still to be
-    /// translated CPUs drop most, while loads wait beside one another.
-    pub fn bring_senders(&self, tunnels: &[u32]) {
-        let slots = tunnels.iter().filter_map(|&tunnel| {
-            let current = self.sad.current.get(tunnel as usize)?.load(Ordering::Relaxed);
-            Some(current.checked_sub(1)? as usize)
-        });
-        slots.for_each(|slot| self.sad.outbound.prefetch(slot));
-        let senders = || tunnels.iter().filter_map(|&tunnel| self.outbound_of(tunnel));
-        black_box(senders().fold(0, |sum, sa| sum ^ sa.spi));
-        black_box(senders().fold(0, |sum, sa| sum ^ sa.touch()));
-    }
-
-    /// Asks for the place where an SA with this SPI would stand.
-    #[inline]
-    pub fn prefetch_spi(&self, spi: u32) {
-        if let Some(slot) = slot_of(spi) {
-            self.sad.inbound.prefetch(slot as usize);
+        if let Some(current) = before(1).and_then(current) {
+            self.sad.outbound.prefetch(current.load(Ordering::Relaxed).wrapping_sub(1) as usize);
+        }
+        if let Some(sa) = before(2).and_then(|&tunnel| self.outbound_of(tunnel)) {
+            prefetch(sa);
         }
     }
 
-    /// Brings the SAs that these packets (SPI, sequence number) name; as [`Pinned::bring_senders`].
-    pub fn bring_receivers(&self, packets: &[(u32, u32)]) {
-        let receivers = || {
-            packets.iter().filter_map(|&(spi, sequence)| {
-                let slot = slot_of(spi)? as usize;
-                Some((self.sad.inbound.get(&self.guard, slot)?, sequence))
-            })
-        };
-        black_box(receivers().fold(0, |sum, (sa, _)| sum ^ sa.spi));
-        black_box(receivers().fold(0, |sum, (sa, sequence)| sum ^ sa.touch(sequence)));
+    /// As [`Pinned::bring_sender`], for the SAs that these packets (SPI, sequence number) name, and their windows.
+    #[inline(never)]
+    pub(crate) fn bring_receiver(&self, packets: &[(u32, u32)], at: usize) {
+        let before = |steps: usize| packets.get(at.checked_sub(steps * STEP)?);
+        let sa = |&(spi, _): &(u32, u32)| self.sad.inbound.get(&self.guard, slot_of(spi)? as usize);
+        if let Some(slot) = before(0).and_then(|&(spi, _)| slot_of(spi)) {
+            self.sad.inbound.prefetch(slot as usize);
+        }
+        if let Some(sa) = before(1).and_then(sa) {
+            prefetch(sa);
+        }
+        if let Some((&(_, low), sa)) = before(2).and_then(|packet| Some((packet, sa(packet)?))) {
+            sa.window.prefetch(low);
+        }
     }
 
     /// Whether ESP in UDP may arrive at this port of ours.

@@ -5,6 +5,7 @@
 //! [`crate::DataPlane::install`]).
 use crate::layout::hot;
 use crate::memory::Part;
+use crate::prefetch::prefetch;
 use crate::region::Lease;
 use crate::sequence::{self, Exhausted};
 use crate::status::{SaDrop, Totals};
@@ -106,6 +107,11 @@ impl SequenceHandle {
     pub fn reserve(&self, n: u32, limit: u64) -> Result<u64, Exhausted> {
         sequence::reserve(&self.common.words()[hot::NUMBER], n, limit)
     }
+    /// Asks for what a packet will change.
+    #[inline]
+    pub fn prefetch(&self) {
+        prefetch(self.common.words());
+    }
     /// The last number reserved; 0 = none yet.
     #[inline]
     pub fn last(&self) -> u64 {
@@ -135,12 +141,13 @@ impl WindowHandle {
     fn window(&self) -> Window<'_> {
         Window { highest: &self.common.words()[hot::NUMBER], words: &self.words, width: self.width }
     }
-    /// Looks at what a packet with these low 32 bits of its number will change, so that it is near by then. The
-    /// result means nothing.
+    /// Asks for what a packet with these low 32 bits of its number will change.
     #[inline]
-    pub fn touch(&self, low: u32) -> u64 {
-        let word = self.window().word_of(low).map_or(0, |word| word.load(Ordering::Relaxed));
-        self.highest() ^ word
+    pub fn prefetch(&self, low: u32) {
+        prefetch(self.common.words());
+        if let Some(word) = self.window().word_of(low) {
+            prefetch(word);
+        }
     }
     /// The 64-bit number whose low half a packet carried (RFC 4303 Appendix A2.2); `low` itself without ESN.
     #[inline]

@@ -3,7 +3,8 @@
 /// Octets of a cache line.
 const LINE: usize = 64;
 
-/// Asks for the cache lines of `value`: a hint to the CPU, which reads nothing, waits for nothing and cannot fault.
+/// Asks for the cache lines of `value`, as far as the second level: the first has no room for all that a batch of packets
+/// needs, and of prefetches into it CPUs drop those that find its miss buffers taken. A hint to the CPU, which reads nothing, waits for nothing and cannot fault.
 #[inline(always)]
 pub fn prefetch<T: ?Sized>(value: &T) {
     lines(core::ptr::from_ref(value).cast(), size_of_val(value));
@@ -20,10 +21,10 @@ fn lines(start: *const u8, len: usize) {
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline(always)]
 fn line(at: *const u8) {
-    use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    use core::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
     // SAFETY: a prefetch accesses no memory as far as the program can tell; any address will do. Miri does not know
     // the instruction: there `line` does nothing.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
+    unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) };
 }
 
 #[cfg(any(not(target_arch = "x86_64"), miri))]

@@ -15,7 +15,7 @@ mod tables;
 
 pub(crate) use ccm::CcmKey;
 pub(crate) use cmac::AesMacKey;
-pub(crate) use gcm::GcmKey;
+pub(crate) use gcm::{GcmKey, prefetch_key};
 pub(crate) use schedule::{DecryptKey, EncryptKey};
 pub(crate) use tables::{AESNI, AVX512, VAES, VAES256};
 

@@ -3,7 +3,7 @@ use core::fmt;
 
 use crate::backend::{Backend, OpenKernel, SealKernel};
 use crate::layout::HEADER;
-use crate::schedule::{OpenSchedule, Place, SealSchedule};
+use crate::schedule::{self, OpenSchedule, Place, SealSchedule};
 use crate::suite::Suite;
 use crate::wiped::Wiped;
 
@@ -229,6 +229,13 @@ impl SealKey {
         self.0.backend
     }
 
+    /// Asks for the memory that sealing a packet of so many octets will want. The CPU reads nothing and waits for
+    /// nothing.
+    #[inline]
+    pub fn prefetch(&self, octets: usize) {
+        schedule::prefetch(&self.0.schedule, octets);
+    }
+
     #[inline(always)]
     pub(crate) fn schedule(&self) -> &SealSchedule {
         &self.0.schedule
@@ -320,6 +327,12 @@ impl OpenKey {
     /// The tier whose kernels run it.
     pub(crate) fn tier(&self) -> &'static Backend {
         self.0.backend
+    }
+
+    /// As [`SealKey::prefetch`], for opening.
+    #[inline]
+    pub fn prefetch(&self, octets: usize) {
+        schedule::prefetch(&self.0.schedule, octets);
     }
 
     #[inline(always)]

@@ -84,6 +84,14 @@ fn fast_family(_: &Backend, _: Suite) -> Option<Family> {
     None
 }
 
+/// Asks for a schedule and the line in front of it, as far as GCM wants them for a packet of so many octets; other
+/// suites are not asked about, because the answer lies in memory that is still to come.
+#[inline]
+pub(crate) fn prefetch<Schedule>(schedule: &Schedule, octets: usize) {
+    #[cfg(target_arch = "x86_64")]
+    aes::prefetch_key(core::ptr::from_ref(schedule).cast(), octets);
+}
+
 impl SealSchedule {
     /// For the kernels of `place`.
     pub fn new(

@@ -26,6 +26,8 @@ pub(super) use tiers::{aesni, avx512, vaes, vaes256};
 const SALT: usize = 4;
 /// Octets of powers that a tail reads at once: five vectors of four lanes, or less.
 const WINDOW: usize = 320;
+/// Octets of a cache line.
+const LINE: usize = 64;
 /// Blocks of a key: powers, rounds, round keys, and as many as complete the window that starts with H¹.
 const BLOCKS: usize = POWERS - 1 + WINDOW / 16;
 
@@ -98,6 +100,16 @@ impl GcmKey {
         let (_, all) = all.split_at(POWERS.saturating_sub(blocks));
         (all.as_flattened(), longer.as_flattened())
     }
+}
+
+/// Asks for what a packet of so many octets reads of the key in the schedule that starts here, and of the lines on
+/// either side of the schedule's start.
+#[inline]
+pub(crate) fn prefetch_key(schedule: *const u8, octets: usize) {
+    let powers = (octets.div_ceil(16) + 2).next_multiple_of(4).min(POWERS);
+    let first = schedule.wrapping_add(16 * (POWERS - powers));
+    batch::prefetch_far(schedule.wrapping_sub(LINE), 2 * LINE);
+    batch::prefetch_far(first, 16 * (powers + 1 + 12));
 }
 
 /// The hash key before it is prepared (NIST SP 800-38D §7.1, step 1).

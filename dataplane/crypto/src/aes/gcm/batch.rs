@@ -1,6 +1,6 @@
 //! A group of packets, in order of their length: neighbours then run the same code, several abreast.
 #![allow(unsafe_code, reason = "prefetching")]
-use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+use core::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
 
 use arrayvec::ArrayVec;
 
@@ -175,6 +175,16 @@ pub(super) fn prefetch<L: Lanes, Outcome>(job: &Job<'_, Outcome>, vectors: usize
 #[inline(always)]
 fn prefetch_lines(octets: &[u8]) {
     prefetch_octets(octets.as_ptr(), octets.len());
+}
+
+/// Asks for lines that are wanted much later, into the second level: the first has no room for a batch's keys, and
+/// of prefetches to the first that find all its miss buffers taken the CPU drops most.
+#[inline(always)]
+pub(super) fn prefetch_far(first: *const u8, len: usize) {
+    for line in (0..first.addr() % LINE + len).step_by(LINE) {
+        // SAFETY: as in `prefetch_line`.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(first.wrapping_add(line).cast()) }
+    }
 }
 
 /// `len`: at least one.
