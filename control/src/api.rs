@@ -2,7 +2,9 @@
 //! connections and time are bounded, so that no client can hang the daemon.
 use crate::apply::ApplyError;
 use crate::driver::{Driver, Source};
-use crate::{config, view};
+use crate::events::EventView;
+use crate::keying::{Word, export};
+use crate::{config, keying, view};
 use axum::body::Bytes;
 use axum::body::HttpBody;
 use axum::extract::{DefaultBodyLimit, Query, Request, State};
@@ -13,12 +15,13 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use ike::action::{Order, Rekey};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
@@ -29,6 +32,12 @@ const HEADERS: Duration = Duration::from_secs(2);
 const BODY: Duration = Duration::from_secs(5);
 /// A whole connection: request, work and answer. Applying has its own, shorter limit for each step.
 const CONNECTION: Duration = Duration::from_secs(30);
+/// How long somebody may wait for an event.
+const WAIT: Duration = Duration::from_secs(20);
+/// Between two looks for an event.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long the thread that speaks IKE may take to answer.
+const ASK: Duration = Duration::from_secs(2);
 /// Connections at once.
 const CONNECTIONS: usize = 32;
 
@@ -72,6 +81,13 @@ pub fn router(driver: Driver) -> Router {
         )
         .route("/v1/interfaces", get(interfaces))
         .route("/v1/events", get(events))
+        .route("/v1/ike", get(ike))
+        .route("/v1/why", get(why))
+        .route("/v1/keys", get(keys))
+        .route("/v1/up", post(up))
+        .route("/v1/down", post(down))
+        .route("/v1/rekey", post(rekey))
+        .route("/v1/log", post(level))
         .route("/v1/apply", post(apply))
         .route("/v1/diff", post(diff))
         .layer(DefaultBodyLimit::disable()) // `whole` has a limit of its own
@@ -138,11 +154,195 @@ fn policies(region: &sadb::Region) -> Response {
 struct After {
     #[serde(default)]
     after: u64,
+    /// Seconds to wait for one when there is none.
+    #[serde(default)]
+    wait: u64,
 }
 
-async fn events(State(driver): State<Driver>, Query(After { after }): Query<After>) -> Response {
-    let events = driver.shared.log.lock().map(|log| log.after(after)).unwrap_or_default();
-    answer(StatusCode::OK, &serde_json::json!({ "version": view::VERSION, "events": events }))
+/// Events behind a number.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Events {
+    /// [`view::VERSION`].
+    pub version: u32,
+    /// The oldest first.
+    pub events: Vec<EventView>,
+}
+
+async fn events(
+    State(driver): State<Driver>,
+    Query(After { after, wait }): Query<After>,
+) -> Response {
+    let until = Instant::now() + Duration::from_secs(wait).min(WAIT);
+    loop {
+        let events = driver.shared.log.lock().map(|log| log.after(after)).unwrap_or_default();
+        if !events.is_empty() || Instant::now() >= until {
+            return answer(StatusCode::OK, &Events { version: view::VERSION, events });
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn ike(State(driver): State<Driver>) -> Response {
+    let look = driver.speaker.look(|engine, now| (engine.status(), now, engine.half_open()));
+    match tokio::time::timeout(ASK, look).await {
+        Ok(Some((status, now, half_open))) => {
+            answer(StatusCode::OK, &keying::view::view(&status, now, half_open, &driver.shared))
+        }
+        _ => silent(),
+    }
+}
+
+fn silent() -> Response {
+    failure(StatusCode::SERVICE_UNAVAILABLE, "the thread that speaks IKE does not answer")
+}
+
+#[derive(Deserialize)]
+struct Of {
+    of: String,
+}
+
+/// The last failure of a connection, or with an address.
+async fn why(State(driver): State<Driver>, Query(Of { of }): Query<Of>) -> Response {
+    let name = of.clone();
+    let look = driver.speaker.look(move |engine, now| {
+        let why = match name.parse() {
+            Ok(address) => engine.why_address(address),
+            Err(_) => engine.why_connection(&name),
+        };
+        why.map(|why| keying::view::why(why, now))
+    });
+    match tokio::time::timeout(ASK, look).await {
+        Ok(Some(Some(why))) => answer(StatusCode::OK, &why),
+        Ok(Some(None)) => {
+            let known =
+                of.parse::<std::net::IpAddr>().is_ok() || configured(&driver, &of, None).is_ok();
+            match known {
+                true => failure(
+                    StatusCode::NOT_FOUND,
+                    format!("nothing failed with {of} that is remembered"),
+                ),
+                false => failure(StatusCode::NOT_FOUND, unknown(&driver, &of)),
+            }
+        }
+        _ => silent(),
+    }
+}
+
+async fn keys(State(driver): State<Driver>) -> Response {
+    if !driver.shared.key_export.load(std::sync::atomic::Ordering::Relaxed) {
+        let why = "the configuration does not allow it; add ike: {allow_key_export: true} and apply, for tests only. \
+                   Keys of SAs that are up already are not kept before that";
+        return failure(StatusCode::FORBIDDEN, why);
+    }
+    tracing::warn!("KEYS ARE EXPORTED: whoever has them can decrypt the traffic of all tunnels");
+    let look = driver.speaker.look(|engine, _| engine.keys());
+    let Ok(Some(sessions)) = tokio::time::timeout(ASK, look).await else { return silent() };
+    let lineages = driver.shared.lineages.lock();
+    let esp = || lineages.values().flat_map(|booked| &booked.keys);
+    let tables = export::Tables {
+        version: view::VERSION,
+        ikev2_decryption_table: sessions.iter().filter_map(export::ike_line).collect(),
+        esp_sa: esp().filter_map(export::EspKeys::line).collect(),
+        esp_sa_4_5: esp().filter_map(export::EspKeys::line_4_5).collect(),
+    };
+    answer(StatusCode::OK, &tables)
+}
+
+#[derive(Deserialize)]
+struct Which {
+    connection: String,
+    child: Option<String>,
+    /// `child`, `ike` or `reauth`; only for rekey.
+    what: Option<String>,
+}
+
+/// Whether it is configured.
+fn configured(driver: &Driver, connection: &str, child: Option<&str>) -> Result<(), String> {
+    let all = driver.shared.connections.lock().map(|all| all.clone()).unwrap_or_default();
+    let Some((_, children)) = all.iter().find(|(name, _)| name == connection) else {
+        return Err(unknown(driver, connection));
+    };
+    match child {
+        Some(child) if !children.iter().any(|(name, _)| name == child) => {
+            let names: Vec<_> = children.iter().map(|(name, _)| name.as_str()).collect();
+            let near = config::problem::suggestion(child, &names);
+            Err(format!("{connection} has no child {child}; {near}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn unknown(driver: &Driver, connection: &str) -> String {
+    let all = driver.shared.connections.lock().map(|all| all.clone()).unwrap_or_default();
+    let names: Vec<_> = all.iter().map(|(name, _)| name.as_str()).collect();
+    let near = config::problem::suggestion(connection, &names);
+    format!("no connection {connection} is negotiated; {near}")
+}
+
+/// What was ordered, and behind which event its outcome will stand.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Ordered {
+    /// [`view::VERSION`].
+    pub version: u32,
+    /// The newest event before the order.
+    pub after: u64,
+}
+
+fn ordered(driver: &Driver, which: &Which, order: Order) -> Response {
+    if let Err(why) = configured(driver, &which.connection, which.child.as_deref()) {
+        return failure(StatusCode::NOT_FOUND, why);
+    }
+    let after = driver.shared.log.lock().map(|log| log.last()).unwrap_or_default();
+    driver.speaker.order(order);
+    answer(StatusCode::OK, &Ordered { version: view::VERSION, after })
+}
+
+async fn up(State(driver): State<Driver>, Query(which): Query<Which>) -> Response {
+    let (connection, child) = named(&which);
+    ordered(&driver, &which, Order::Up { connection, child })
+}
+
+async fn down(State(driver): State<Driver>, Query(which): Query<Which>) -> Response {
+    let (connection, child) = named(&which);
+    ordered(&driver, &which, Order::Down { connection, child })
+}
+
+async fn rekey(State(driver): State<Driver>, Query(which): Query<Which>) -> Response {
+    let (connection, child) = named(&which);
+    let what = match which.what.as_deref() {
+        Some("ike") => Rekey::Ike,
+        Some("reauth") => Rekey::Reauthenticate,
+        _ => Rekey::Child(child),
+    };
+    ordered(&driver, &which, Order::Rekey { connection, what })
+}
+
+fn named(which: &Which) -> (Arc<str>, Option<Arc<str>>) {
+    (Arc::from(which.connection.as_str()), which.child.as_deref().map(Arc::from))
+}
+
+#[derive(Deserialize)]
+struct LevelOf {
+    peer: String,
+    level: String,
+}
+
+async fn level(
+    State(driver): State<Driver>,
+    Query(LevelOf { peer, level }): Query<LevelOf>,
+) -> Response {
+    if peer.parse::<std::net::IpAddr>().is_err()
+        && let Err(why) = configured(&driver, &peer, None)
+    {
+        return failure(StatusCode::NOT_FOUND, why);
+    }
+    match level.parse() {
+        Ok(level) => {
+            driver.speaker.say(Word::Level(peer, level));
+            answer(StatusCode::OK, &serde_json::json!({ "version": view::VERSION }))
+        }
+        Err(why) => failure(StatusCode::UNPROCESSABLE_ENTITY, why),
+    }
 }
 
 #[derive(Deserialize)]

@@ -3,16 +3,20 @@
 //!
 //! Exit codes: 0 done; 1 refused or failed, nothing changed; 2 wrong usage (from clap); 3 the configuration has faults;
 //! 4 neither process could be reached.
-use crate::api::ErrorBody;
+use crate::api::{ErrorBody, Events, Ordered};
+use crate::certify::Pki;
 use crate::client::{self, ClientError};
 use crate::driver::Outcome;
+use crate::events::EventView;
+use crate::keying::export::Tables;
+use crate::keying::view::{IkeView, WhyView};
 use crate::{config, table, view};
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a read from the data plane's socket may take before control is asked instead.
 const READ: Duration = Duration::from_millis(700);
@@ -77,8 +81,77 @@ enum Command {
     },
     /// Interfaces and their XDP mode.
     Interfaces,
+    /// Connect: all children of a connection, or one. Waits until they are up, or says why not.
+    Up {
+        /// CONNECTION or CONNECTION/CHILD.
+        which: String,
+        /// Seconds to wait; 0: not at all.
+        #[arg(long, default_value_t = 30)]
+        wait: u64,
+    },
+    /// Disconnect: a connection, or one child of it.
+    Down {
+        /// CONNECTION or CONNECTION/CHILD.
+        which: String,
+    },
+    /// Make new keys now.
+    Rekey {
+        /// CONNECTION or CONNECTION/CHILD.
+        which: String,
+        /// Of the IKE SA, not of its children.
+        #[arg(long)]
+        ike: bool,
+        /// Of everything, with new proofs of identity.
+        #[arg(long, conflicts_with = "ike")]
+        reauth: bool,
+    },
+    /// Why it failed last with a peer or a connection, and what would put it right.
+    Why {
+        /// The name of a connection, or a peer's address.
+        of: String,
+    },
+    /// What happened.
+    Events {
+        /// Go on with what happens from now on.
+        #[arg(short, long)]
+        follow: bool,
+        /// Only of this connection, or of a peer's address.
+        #[arg(long)]
+        of: Option<String>,
+    },
+    /// How much postern-control logs of a peer from now on.
+    Log {
+        /// The name of a connection, or a peer's address.
+        peer: String,
+        /// off, warn, info, or debug: each message.
+        level: String,
+    },
+    /// Keys of SAs, for decrypting captures.
+    Keys {
+        #[command(subcommand)]
+        keys: Keys,
+    },
+    /// Make and look at keys, CAs and certificates. Needs no daemon.
+    Pki {
+        #[command(subcommand)]
+        pki: Pki,
+    },
     /// The JSON Schema of the configuration.
     Schema,
+}
+
+#[derive(Subcommand)]
+enum Keys {
+    /// Write Wireshark's tables `ikev2_decryption_table` and `esp_sa`. Whoever has them reads all traffic; the
+    /// configuration must allow it.
+    Export {
+        /// The directory, usually that of Wireshark's profile. Without it they are printed.
+        #[arg(long)]
+        to: Option<PathBuf>,
+        /// Write `esp_sa` as Wireshark 4.5 and later want it.
+        #[arg(long)]
+        wireshark_4_5: bool,
+    },
 }
 
 /// What to say last, and the exit code.
@@ -109,14 +182,28 @@ pub fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<String, Failed> {
     let reader = Reader { run_dir: &arguments.run_dir, output: arguments.output };
-    match arguments.command {
+    let asker = Asker { socket: arguments.run_dir.join("control.sock"), output: arguments.output };
+    match &arguments.command {
+        Command::Up { which, wait } => asker.up(which, Duration::from_secs(*wait)),
+        Command::Down { which } => asker.order("down", which, ""),
+        Command::Rekey { which, ike, reauth } => {
+            asker.order("rekey", which, rekeyed(*ike, *reauth))
+        }
+        Command::Why { of } => asker.why(of),
+        Command::Events { follow, of } => asker.events(*follow, of.as_deref()),
+        Command::Log { peer, level } => asker.level(peer, level),
+        Command::Keys { keys: Keys::Export { to, wireshark_4_5 } } => {
+            asker.keys(to.as_deref(), *wireshark_4_5)
+        }
+        Command::Pki { pki } => {
+            let told = crate::certify::run(pki).map_err(|why| Failed(1, why))?;
+            Ok(if arguments.output == Output::Json { json(&told.json) } else { told.text })
+        }
         Command::Check => check(arguments),
         Command::Diff => change(arguments, true),
-        Command::Apply { dry_run } => change(arguments, dry_run),
+        Command::Apply { dry_run } => change(arguments, *dry_run),
         Command::Schema => Ok(config::schema()),
-        Command::Status => {
-            reader.show("/v1/status", |region| Ok(view::status(region, None)), table::status)
-        }
+        Command::Status => reader.status(&asker),
         Command::Sa => reader.show("/v1/sa", |r| Ok(view::sas(r)), |sas| table::sas(&sas.sas)),
         Command::Policy => reader.show(
             "/v1/policy",
@@ -126,7 +213,7 @@ fn run(arguments: &Arguments) -> Result<String, Failed> {
         Command::Counters { all } => reader.show(
             "/v1/counters",
             |r| Ok(view::counters(r)),
-            |counters| table::counters(counters, all),
+            |counters| table::counters(counters, *all),
         ),
         Command::Interfaces => reader.show(
             "/v1/interfaces",
@@ -169,6 +256,219 @@ impl Reader<'_> {
     }
 }
 
+impl Reader<'_> {
+    /// The shared region does not know of IKE: control says what it can, if it answers.
+    fn status(&self, asker: &Asker) -> Result<String, Failed> {
+        let ike = asker.ask::<IkeView>("GET", "/v1/ike", ASK).ok();
+        let quiet = |ike: &IkeView| ike.connections.is_empty() && ike.ike_sas.is_empty();
+        let shown = self.show(
+            "/v1/status",
+            |region| Ok(view::Status { ike: None, ..view::status(region, None) }),
+            table::status,
+        )?;
+        match (self.output, ike) {
+            (_, None) => Ok(shown),
+            (Output::Table, Some(ike)) if quiet(&ike) => Ok(shown),
+            (Output::Table, Some(ike)) => Ok(format!("{shown}\n\n{}", table::ike(&ike))),
+            (Output::Json, Some(ike)) => {
+                let mut status: view::Status = serde_json::from_str(&shown)
+                    .map_err(|error| Failed(1, format!("status cannot be read: {error}")))?;
+                status.ike = Some(ike);
+                Ok(json(&status))
+            }
+        }
+    }
+}
+
+fn rekeyed(ike: bool, reauth: bool) -> &'static str {
+    match (ike, reauth) {
+        (true, _) => "&what=ike",
+        (_, true) => "&what=reauth",
+        _ => "&what=child",
+    }
+}
+
+/// Asks control.
+struct Asker {
+    socket: PathBuf,
+    output: Output,
+}
+
+/// Text as it may stand in a query.
+fn escaped(text: &str) -> String {
+    let plain = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.');
+    text.bytes()
+        .map(
+            |octet| {
+                if plain(&octet) { char::from(octet).to_string() } else { format!("%{octet:02X}") }
+            },
+        )
+        .collect()
+}
+
+impl Asker {
+    fn ask<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        patience: Duration,
+    ) -> Result<T, Failed> {
+        let (status, body) = client::request(&self.socket, method, path, b"", patience)?;
+        decoded(status, &body)
+    }
+
+    fn path(verb: &str, which: &str, more: &str) -> String {
+        let (connection, child) = match which.split_once('/') {
+            Some((connection, child)) => (connection, format!("&child={}", escaped(child))),
+            None => (which, String::new()),
+        };
+        format!("/v1/{verb}?connection={}{child}{more}", escaped(connection))
+    }
+
+    fn order(&self, verb: &str, which: &str, more: &str) -> Result<String, Failed> {
+        let ordered: Ordered = self.ask("POST", &Self::path(verb, which, more), ASK)?;
+        Ok(if self.output == Output::Json {
+            json(&ordered)
+        } else {
+            format!("{verb} {which}: ordered")
+        })
+    }
+
+    fn up(&self, which: &str, wait: Duration) -> Result<String, Failed> {
+        let until = Instant::now() + wait;
+        let Ordered { mut after, .. } = self.ask("POST", &Self::path("up", which, ""), ASK)?;
+        let (connection, child) =
+            which.split_once('/').map_or((which, None), |(a, b)| (a, Some(b)));
+        while !wait.is_zero() {
+            if self.is_up(connection, child)? {
+                return Ok(if self.output == Output::Json {
+                    json(&serde_json::json!({ "version": view::VERSION, "up": true }))
+                } else {
+                    format!("{which} is up")
+                });
+            }
+            let news = self.news(after, 1)?;
+            let failed = news.iter().find(|event| {
+                event.kind == "failed" && event.connection.as_deref() == Some(connection)
+            });
+            if failed.is_some() {
+                return Err(Failed(1, self.why(connection)?));
+            }
+            after = news.last().map_or(after, |event| event.number);
+            if Instant::now() >= until {
+                return Err(Failed(
+                    1,
+                    format!("{which} is not up after {} s; it goes on trying", wait.as_secs()),
+                ));
+            }
+        }
+        Ok(format!("up {which}: ordered"))
+    }
+
+    fn is_up(&self, connection: &str, child: Option<&str>) -> Result<bool, Failed> {
+        let ike: IkeView = self.ask("GET", "/v1/ike", ASK)?;
+        let known = ike.connections.iter().find(|known| known.name == connection);
+        let wanted: Vec<&str> = match child {
+            Some(child) => vec![child],
+            None => known
+                .map_or(Vec::new(), |known| known.children.iter().map(String::as_str).collect()),
+        };
+        let sas: Vec<_> = ike.ike_sas.iter().filter(|sa| sa.connection == connection).collect();
+        let up = |name: &&str| {
+            sas.iter()
+                .flat_map(|sa| &sa.children)
+                .any(|sa| sa.name == **name && sa.state == "installed")
+        };
+        Ok(wanted.iter().all(up))
+    }
+
+    fn why(&self, of: &str) -> Result<String, Failed> {
+        let why: WhyView = self.ask("GET", &format!("/v1/why?of={}", escaped(of)), ASK)?;
+        Ok(if self.output == Output::Json {
+            json(&why)
+        } else {
+            format!("{} ago: {}", table::span(why.ago), why.text)
+        })
+    }
+
+    fn news(&self, after: u64, wait: u64) -> Result<Vec<EventView>, Failed> {
+        let path = format!("/v1/events?after={after}&wait={wait}");
+        let events: Events = self.ask("GET", &path, ASK + Duration::from_secs(wait))?;
+        Ok(events.events)
+    }
+
+    fn events(&self, follow: bool, of: Option<&str>) -> Result<String, Failed> {
+        let about = |event: &EventView| {
+            of.is_none_or(|of| {
+                [&event.connection, &event.peer].into_iter().flatten().any(|it| it == of)
+            })
+        };
+        let mut after = 0;
+        let mut events = self.news(after, 0)?;
+        if !follow {
+            events.retain(about);
+            return Ok(match self.output {
+                Output::Json => json(&Events { version: view::VERSION, events }),
+                Output::Table => events.iter().map(table::event).collect::<Vec<_>>().join("\n"),
+            });
+        }
+        loop {
+            use std::io::Write;
+            for event in events.iter().filter(|event| about(event)) {
+                let line = match self.output {
+                    Output::Json => serde_json::to_string(event).unwrap_or_default(),
+                    Output::Table => table::event(event),
+                };
+                // A closed pipe ends it: the reader has seen enough.
+                if writeln!(std::io::stdout(), "{line}").is_err() {
+                    return Ok(String::new());
+                }
+            }
+            after = events.last().map_or(after, |event| event.number);
+            events = self.news(after, 10)?;
+        }
+    }
+
+    fn level(&self, peer: &str, level: &str) -> Result<String, Failed> {
+        let path = format!("/v1/log?peer={}&level={}", escaped(peer), escaped(level));
+        let done: serde_json::Value = self.ask("POST", &path, ASK)?;
+        Ok(if self.output == Output::Json { json(&done) } else { format!("{peer}: {level}") })
+    }
+
+    fn keys(&self, to: Option<&Path>, newer: bool) -> Result<String, Failed> {
+        let tables: Tables = self.ask("GET", "/v1/keys", ASK)?;
+        eprintln!(
+            "WARNING: these keys decrypt all traffic of the tunnels; delete them when you are done"
+        );
+        if self.output == Output::Json {
+            return Ok(json(&tables));
+        }
+        let esp = if newer { &tables.esp_sa_4_5 } else { &tables.esp_sa };
+        let files = [("ikev2_decryption_table", &tables.ikev2_decryption_table), ("esp_sa", esp)];
+        let Some(directory) = to else {
+            let part =
+                |(name, lines): &(&str, &Vec<String>)| format!("# {name}\n{}", lines.join("\n"));
+            return Ok(files.iter().map(part).collect::<Vec<_>>().join("\n"));
+        };
+        for (name, lines) in files {
+            let path = directory.join(name);
+            let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+            private(&path, &text)
+                .map_err(|error| Failed(1, format!("{}: {error}", path.display())))?;
+        }
+        Ok(format!("written: {0}/ikev2_decryption_table and {0}/esp_sa", directory.display()))
+    }
+}
+
+/// Writes a file that its owner alone may read.
+fn private(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let _ = std::fs::remove_file(path);
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    file?.write_all(text.as_bytes())
+}
+
 /// The shared region by the data plane's socket; gives up when the data plane does not answer.
 fn shared(socket: &Path) -> Result<sadb::Region, String> {
     let (send, receive) = std::sync::mpsc::channel();
@@ -203,6 +503,7 @@ fn check(arguments: &Arguments) -> Result<String, Failed> {
     match config::load(path) {
         Ok(config) if is_json => Ok(json(&serde_json::json!({
             "version": view::VERSION, "ok": true, "tunnels": config.tunnels.len(), "policies": config.policies.len(),
+            "connections": config.negotiated.len(), "children": config.standing().count(),
             "warnings": config.warnings,
         }))),
         Ok(config) => {
@@ -214,7 +515,13 @@ fn check(arguments: &Arguments) -> Result<String, Failed> {
                 1 => ", 1 warning".to_owned(),
                 many => format!(", {many} warnings"),
             };
-            lines.push(format!("{name}: ok, {tunnels} tunnels, {policies} policy entries{warned}"));
+            let negotiated = match config.negotiated.len() {
+                0 => String::new(),
+                many => format!(", {many} negotiated connections"),
+            };
+            lines.push(format!(
+                "{name}: ok, {tunnels} tunnels{negotiated}, {policies} policy entries{warned}"
+            ));
             Ok(lines.join("\n"))
         }
         Err(faulty) if is_json => {

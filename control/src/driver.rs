@@ -4,12 +4,16 @@ use crate::apply::{ApplyError, Attempt, Fault, Link};
 use crate::config::{self, Config};
 use crate::epochs::Epochs;
 use crate::events::Log;
+use crate::keying::speaker::{Outlets, Seat};
+use crate::keying::{Errand, Halves, Lineages, Speaker, Word, slots::Slots};
 use crate::plan::{self, Running, StepView};
+use ike::settings::Start;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd};
 use sadb::{Region, Side};
 use serde::{Deserialize, Serialize};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -68,7 +72,12 @@ pub struct LinkState {
     pub problem: Option<String>,
     /// What is configured and waits for a restart of the data plane.
     pub restart: Vec<String>,
+    /// What keeps IKE from being spoken.
+    pub ike: Option<String>,
 }
+
+/// A negotiated connection's name, and its children with when they start.
+pub type Known = (String, Vec<(String, Start)>);
 
 /// What the API may look at while the driver works.
 #[derive(Debug, Default)]
@@ -77,6 +86,12 @@ pub struct Shared {
     link: Mutex<LinkState>,
     /// Events, newest last.
     pub log: Mutex<Log>,
+    /// Tunnels that IKE made, with what they carried.
+    pub lineages: Lineages,
+    /// Whether `postern keys export` is allowed.
+    pub key_export: AtomicBool,
+    /// Names of connections that are negotiated, with their children and when those start.
+    pub connections: Mutex<Vec<Known>>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -99,6 +114,7 @@ fn log_warnings(warnings: &[String]) {
 }
 
 enum Command {
+    Errands(Vec<Errand>),
     Apply { source: Source, dry_run: bool, reply: oneshot::Sender<Result<Outcome, ApplyError>> },
     Stop,
 }
@@ -110,6 +126,8 @@ pub struct Driver {
     wake: Arc<OwnedFd>,
     /// What may be looked at without asking.
     pub shared: Arc<Shared>,
+    /// The thread that speaks IKE.
+    pub speaker: Speaker,
 }
 
 impl Driver {
@@ -121,7 +139,12 @@ impl Driver {
         let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let (commands, inbox) = channel();
         let shared = Arc::new(Shared::default());
-        let driver = Self { commands, wake: Arc::clone(&wake), shared: Arc::clone(&shared) };
+        let (seat, slots) = (Seat::new()?, Slots::default());
+        let speaker = seat.speaker();
+        let driver =
+            Self { commands, wake: Arc::clone(&wake), shared: Arc::clone(&shared), speaker };
+        let halves = Halves::new(slots.clone(), shared.lineages.clone());
+        let ike = seat.start(slots, driver.outlets())?;
         let epochs = Epochs::new(&paths.state);
         let now = Instant::now();
         let mut room = Room {
@@ -133,6 +156,9 @@ impl Driver {
             link: None,
             current: None,
             pending: None,
+            speaker: driver.speaker.clone(),
+            halves,
+            ike: Some(ike),
             next_try: now,
             backoff: BACKOFF.0,
             next_beat: now,
@@ -151,6 +177,22 @@ impl Driver {
         self.send(Command::Apply { source, dry_run, reply });
         let stopped = |_| Err(ApplyError::Link("postern-control is stopping".to_owned()));
         answer.await.unwrap_or_else(stopped)
+    }
+
+    /// Where what the core wants goes.
+    fn outlets(&self) -> Outlets {
+        let (errands, tell, problem) = (self.clone(), self.clone(), self.clone());
+        Outlets {
+            errands: Box::new(move |list| errands.send(Command::Errands(list))),
+            tell: Box::new(move |tale, log| locked(&tell.shared.log).tell(tale, log)),
+            problem: Box::new(move |why| {
+                let mut state = locked(&problem.shared.link);
+                if let Some(why) = why.as_ref().filter(|why| state.ike.as_ref() != Some(why)) {
+                    tracing::error!("IKE cannot be spoken: {why}; trying again");
+                }
+                state.ike = why;
+            }),
+        }
     }
 
     /// Ends the thread. The data plane goes on by itself.
@@ -176,13 +218,42 @@ struct Room {
     current: Option<Config>,
     /// What should run as soon as the data plane takes it: read at the start, or refused because of a restart.
     pending: Option<Config>,
+    speaker: Speaker,
+    /// What IKE has in the data plane.
+    halves: Halves,
+    /// Its thread, until it is joined.
+    ike: Option<std::thread::JoinHandle<()>>,
     next_try: Instant,
     backoff: Duration,
     next_beat: Instant,
 }
 
+/// Events that came while something else was done.
+#[derive(Default)]
+struct Ears(Vec<sadb::Event>);
+
+impl Ears {
+    /// Notes each event for people, and keeps it for the core.
+    fn listen<'a>(&'a mut self, log: &'a Mutex<Log>) -> impl FnMut(sadb::Event) + 'a {
+        |event| {
+            locked(log).note(&event);
+            if let sadb::Event::Acquire { .. } | sadb::Event::Expire { .. } = event {
+                self.0.push(event);
+            }
+        }
+    }
+}
+
 impl Room {
     fn run(&mut self) {
+        self.work();
+        self.speaker.say(Word::Stop);
+        if let Some(ike) = self.ike.take() {
+            let _ = ike.join();
+        }
+    }
+
+    fn work(&mut self) {
         match config::load(&self.paths.config) {
             Ok(config) => {
                 log_warnings(&config.warned(&self.paths.config.display().to_string()));
@@ -198,15 +269,41 @@ impl Room {
             self.beat();
             self.wait();
             self.hear();
+            let mut errands = Vec::new();
             while let Ok(command) = self.inbox.try_recv() {
                 match command {
                     Command::Stop => return,
+                    Command::Errands(more) => errands.extend(more),
                     Command::Apply { source, dry_run, reply } => {
+                        self.carry(std::mem::take(&mut errands));
                         let _ = reply.send(self.apply(source, dry_run));
                     }
                 }
             }
+            self.carry(errands);
         }
+    }
+
+    /// What the core wants of the data plane. Many errands at once change the policy once.
+    fn carry(&mut self, errands: Vec<Errand>) {
+        if errands.is_empty() {
+            return;
+        }
+        let mut ears = Ears::default();
+        let (orders, lost) = {
+            let mut heard = ears.listen(&self.shared.log);
+            self.halves.carry(errands, self.link.as_mut(), &mut heard)
+        };
+        orders.into_iter().for_each(|order| self.speaker.order(order));
+        self.tell_core(ears);
+        if let Some(why) = lost {
+            self.lost(Fault::Lost(why));
+        }
+    }
+
+    fn tell_core(&self, ears: Ears) {
+        let orders = ears.0.iter().filter_map(|event| self.halves.order_of(event));
+        orders.for_each(|order| self.speaker.order(order));
     }
 
     fn state(&self, change: impl FnOnce(&mut LinkState)) {
@@ -221,6 +318,8 @@ impl Room {
         self.next_beat = now + BEAT;
         if let Some(link) = &self.link {
             link.region.heartbeat(Side::Control);
+            let orders = self.halves.heard(&link.region);
+            orders.into_iter().for_each(|order| self.speaker.order(order));
         }
     }
 
@@ -242,8 +341,10 @@ impl Room {
 
     fn hear(&mut self) {
         let Some(link) = &mut self.link else { return };
-        let log = &self.shared.log;
-        if let Err(fault) = link.hear(|event| locked(log).note(&event)) {
+        let mut ears = Ears::default();
+        let heard = link.hear(ears.listen(&self.shared.log));
+        self.tell_core(ears);
+        if let Err(fault) = heard {
             self.lost(fault);
         }
     }
@@ -311,6 +412,11 @@ impl Room {
         let before =
             self.shared.region().map(|region| region.sas().collect::<Vec<_>>()).unwrap_or_default();
         *locked(&self.shared.region) = self.link.as_ref().map(|link| link.region.clone());
+        if let Some(link) = &self.link {
+            // SAs that a new region does not have are no more; the core makes others.
+            let lost = self.halves.missing(&link.region);
+            lost.into_iter().for_each(|order| self.speaker.order(order));
+        }
         let pending = self.pending.is_some();
         let Some(config) = self.pending.take().or_else(|| self.current.take()) else { return };
         match self.carry_out(&config, &before, false) {
@@ -320,6 +426,7 @@ impl Room {
                     outcome.unchanged,
                     outcome.steps.len()
                 );
+                self.tell_configuration(&config);
                 self.current = Some(config);
                 self.state(|state| state.restart.clear());
             }
@@ -337,6 +444,21 @@ impl Room {
             ApplyError::Link(why) => self.lost(Fault::Lost(why.clone())),
             other => self.state(|state| state.problem = Some(other.to_string())),
         }
+    }
+
+    /// What the core does from now on. Connections that did not change are not touched by it.
+    fn tell_configuration(&self, config: &Config) {
+        let children = |one: &config::Negotiated| {
+            let of = |child: &Arc<ike::settings::Child>| (child.name.to_string(), child.start);
+            (one.settings.name.to_string(), one.settings.children.iter().map(of).collect())
+        };
+        *locked(&self.shared.connections) = config.negotiated.iter().map(children).collect();
+        self.shared.key_export.store(config.ike.allow_key_export, Ordering::Relaxed);
+        self.speaker.say(Word::Configure {
+            settings: Arc::new(config.settings()),
+            threads: config.ike.threads,
+            busy: config.setup.cores.clone(),
+        });
     }
 
     fn apply(&mut self, source: Source, dry_run: bool) -> Result<Outcome, ApplyError> {
@@ -362,6 +484,7 @@ impl Room {
                     outcome.steps.len(),
                     outcome.unchanged
                 );
+                self.tell_configuration(&config);
                 (self.current, self.pending) = (Some(config), None);
                 self.state(|state| {
                     state.problem = None;
@@ -390,12 +513,16 @@ impl Room {
             return Err(ApplyError::Away(why.unwrap_or_else(|| "not yet".to_owned())));
         };
         let running = Running::of(&link.region)?;
-        let plan = plan::plan(config, &running, before)?;
+        let slots = running.setup.geometry.sa_slots;
+        let beside = self.halves.beside(config, &link.region, slots);
+        let mut plan = plan::plan(config, &running, before, &beside)?;
+        let steps = plan.steps.iter().map(plan::Step::view);
+        let connections = plan::connections(self.current.as_ref(), config);
         let mut outcome = Outcome {
             version: crate::view::VERSION,
             applied: false,
             unchanged: plan.unchanged,
-            steps: plan.steps.iter().map(plan::Step::view).collect(),
+            steps: steps.chain(connections).collect(),
             restart: plan.restart.clone(),
             warnings: Vec::new(),
         };
@@ -405,10 +532,21 @@ impl Room {
         if !plan.restart.is_empty() {
             return Err(ApplyError::Restart(plan.restart));
         }
-        let log = &self.shared.log;
-        let heard = &mut |event| locked(log).note(&event);
+        self.halves.leave(plan.steps.iter().filter_map(plan::Step::takes));
+        let configured = std::mem::take(&mut plan.configured);
+        let mut ears = Ears::default();
         let current = self.current.as_ref();
-        Attempt { link, epochs: &self.epochs, current, heard }.carry_out(plan)?;
+        let done = {
+            let heard = &mut ears.listen(&self.shared.log);
+            Attempt { link, epochs: &self.epochs, current, heard }.carry_out(plan)
+        };
+        let region = link.region.clone();
+        self.halves.share(&region, slots);
+        if done.is_ok() {
+            self.halves.configured(config, configured);
+        }
+        self.tell_core(ears);
+        done?;
         outcome.applied = true;
         Ok(outcome)
     }

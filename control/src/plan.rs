@@ -70,6 +70,8 @@ pub struct Plan<'c> {
     pub steps: Vec<Step<'c>>,
     /// SAs that stay as they are.
     pub unchanged: usize,
+    /// The configured policies with the numbers of their tunnels, without what IKE negotiated.
+    pub configured: Vec<Policy>,
 }
 
 /// There is no room for an SA.
@@ -84,6 +86,38 @@ pub struct NoSlot {
     pub slots: u32,
 }
 
+/// What IKE has in the data plane beside what is configured: neither its SAs nor its policy entries are the plan's.
+#[derive(Debug, Default)]
+pub struct Beside {
+    /// Records that its SAs have or are about to have.
+    pub slots: HashSet<u32>,
+    /// Tunnels that it uses.
+    pub tunnels: HashSet<u32>,
+    /// The tunnel of each child of [`Config::standing`].
+    pub standing: Vec<u32>,
+    /// Policy entries of what it negotiated, by the standing child before whose own entries they are searched.
+    pub entries: Vec<(u32, Vec<Policy>)>,
+}
+
+impl Beside {
+    /// The whole SPD: what was negotiated stands before what stands for a child as long as nothing is.
+    pub fn compose(&self, configured: &[Policy]) -> Vec<Policy> {
+        let mut left: Vec<_> = self.entries.iter().collect();
+        let mut all = Vec::with_capacity(configured.len());
+        for policy in configured {
+            if let Verdict::Protect { tunnel } = policy.verdict {
+                let (own, others): (Vec<_>, _) =
+                    left.into_iter().partition(|(of, _)| *of == tunnel);
+                all.extend(own.into_iter().flat_map(|(_, entries)| entries));
+                left = others;
+            }
+            all.push(*policy);
+        }
+        all.extend(left.into_iter().flat_map(|(_, entries)| entries));
+        all
+    }
+}
+
 /// What to do. `before` are SAs of a region that is gone: keys that go on with other records take up their numbers.
 ///
 /// # Errors
@@ -92,9 +126,23 @@ pub fn plan<'c>(
     config: &'c Config,
     running: &Running,
     before: &[SaStatus],
+    beside: &Beside,
 ) -> Result<Plan<'c>, NoSlot> {
-    let tunnels = tunnel_numbers(config, &running.sas);
-    let taken = running.sas.iter().map(|status| status.sa.slot).collect();
+    let own: Vec<SaStatus> = running
+        .sas
+        .iter()
+        .filter(|status| !beside.slots.contains(&status.sa.slot))
+        .copied()
+        .collect();
+    let running = &Running {
+        setup: running.setup.clone(),
+        sas: own,
+        policies: running.policies.clone(),
+        generation: running.generation,
+    };
+    let mut tunnels = tunnel_numbers(config, &running.sas, &beside.tunnels);
+    let taken = running.sas.iter().map(|status| status.sa.slot).chain(beside.slots.iter().copied());
+    let taken = taken.collect();
     let mut slots = Slots { taken, next: 0, count: running.setup.geometry.sa_slots };
     let mut kept = HashSet::new();
     let (mut adds, mut updates, mut replaces) = (Vec::new(), Vec::new(), Vec::new());
@@ -131,14 +179,17 @@ pub fn plan<'c>(
         }
     }
     steps.extend(updates);
-    let policies = numbered(&config.policies, &tunnels);
+    tunnels.extend(&beside.standing);
+    let configured = numbered(&config.policies, &tunnels);
+    let policies = beside.compose(&configured);
     if policies != running.policies {
         steps.push(Step::Policies(policies));
     }
     steps.extend(replaces);
     going.sort_by_key(|sa| sa.slot);
     steps.extend(going.into_iter().map(Step::Delete));
-    Ok(Plan { restart: restart_reasons(&config.setup, &running.setup), steps, unchanged })
+    let restart = restart_reasons(&config.setup, &running.setup);
+    Ok(Plan { restart, steps, unchanged, configured })
 }
 
 struct Slots {
@@ -155,10 +206,10 @@ impl Slots {
 }
 
 /// A tunnel keeps its number as long as an SA of its name lives; new ones get free numbers.
-fn tunnel_numbers(config: &Config, sas: &[SaStatus]) -> Vec<u32> {
+fn tunnel_numbers(config: &Config, sas: &[SaStatus], others: &HashSet<u32>) -> Vec<u32> {
     let known: HashMap<Name, u32> =
         sas.iter().map(|status| (status.sa.name, status.sa.tunnel)).collect();
-    let mut used: HashSet<u32> = known.values().copied().collect();
+    let mut used: HashSet<u32> = known.values().chain(others).copied().collect();
     let mut free = 0;
     let number = |tunnel: &crate::config::Tunnel| {
         known.get(&tunnel.name).copied().unwrap_or_else(|| {
@@ -262,9 +313,10 @@ pub fn restart_reasons(new: &Setup, old: &Setup) -> Vec<String> {
 /// A step as people and programs read it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepView {
-    /// `add`, `replace`, `update`, `policies` or `delete`.
+    /// `add`, `replace`, `update`, `policies` or `delete`; of negotiated connections `connect`, `reconnect`, `credentials`
+    /// or `disconnect`.
     pub action: String,
-    /// `connection/child`; absent for policies.
+    /// `connection/child`, or a connection; absent for policies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// `inbound` or `outbound`; absent for policies.
@@ -280,14 +332,25 @@ pub struct StepView {
 impl std::fmt::Display for StepView {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.action)?;
-        if let (Some(name), Some(direction), Some(spi)) = (&self.name, &self.direction, self.spi) {
-            write!(f, " {name} {direction} SPI {spi:#x}")?;
+        match (&self.name, &self.direction, self.spi) {
+            (Some(name), Some(direction), Some(spi)) => {
+                write!(f, " {name} {direction} SPI {spi:#x}")?;
+            }
+            (Some(name), ..) => write!(f, " {name}")?,
+            _ => {}
         }
         if self.detail.is_empty() { Ok(()) } else { write!(f, ": {}", self.detail) }
     }
 }
 
 impl Step<'_> {
+    /// The record that it needs.
+    pub fn takes(&self) -> Option<u32> {
+        match self {
+            Self::Add(fresh) | Self::Replace(_, fresh) => Some(fresh.sa.slot),
+            _ => None,
+        }
+    }
     /// For people and programs.
     pub fn view(&self) -> StepView {
         let of = |action: &str, sa: &Sa, detail: String| StepView {
@@ -313,6 +376,40 @@ impl Step<'_> {
             },
         }
     }
+}
+
+/// What becomes of negotiated connections. Those that stay as they are keep their SAs, also with new credentials.
+pub fn connections(before: Option<&Config>, after: &Config) -> Vec<StepView> {
+    let step = |action: &str, name: &str, detail: &str| StepView {
+        action: action.to_owned(),
+        name: Some(name.to_owned()),
+        direction: None,
+        spi: None,
+        detail: detail.to_owned(),
+    };
+    let old = before.map_or(&[][..], |config| &config.negotiated);
+    let mut steps = Vec::new();
+    for new in &after.negotiated {
+        let name = &new.settings.name;
+        match old.iter().find(|old| old.settings.name == *name) {
+            None => steps.push(step("connect", name, "new")),
+            Some(old) if old.settings.digest != new.settings.digest => {
+                steps.push(step("reconnect", name, "its SAs are closed and made anew"));
+            }
+            Some(old) if old.credentials != new.credentials => {
+                steps.push(step(
+                    "credentials",
+                    name,
+                    "used at its next authentication; its SAs stay",
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    let kept = |name: &str| after.negotiated.iter().any(|new| *new.settings.name == *name);
+    let gone = old.iter().filter(|old| !kept(&old.settings.name));
+    steps.extend(gone.map(|old| step("disconnect", &old.settings.name, "no longer configured")));
+    steps
 }
 
 /// `inbound` or `outbound`.

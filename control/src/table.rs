@@ -1,4 +1,6 @@
 //! Tables for people: human units, ages, and only what fits a terminal.
+use crate::events::EventView;
+use crate::keying::view::{ChildSa, Configured, IkeSa, IkeView};
 use crate::view::{Counters, Interface, PolicyView, Process, SaView, Status, Tunnel};
 use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
 
@@ -131,6 +133,98 @@ fn tunnels(tunnels: &[Tunnel]) -> String {
         &["tunnel", "state", "local ↔ remote", "suite", "in", "last in", "out", "last out"],
         tunnels.iter().map(row).collect(),
     )
+}
+
+/// Connections, IKE SAs and their children.
+pub fn ike(ike: &IkeView) -> String {
+    let mut parts = Vec::new();
+    parts.extend(ike.problem.iter().map(|problem| format!("IKE is not spoken: {problem}")));
+    let legacy: Vec<_> =
+        ike.ike_sas.iter().filter(|sa| sa.legacy).map(|sa| sa.connection.as_str()).collect();
+    if !legacy.is_empty() {
+        parts.push(format!(
+            "LEGACY algorithms, which can be broken, are allowed with {}",
+            legacy.join(", ")
+        ));
+    }
+    let row = |known: &Configured| {
+        vec![known.name.clone(), known.state.clone(), known.children.join(", ")]
+    };
+    let rows = ike.connections.iter().map(row).collect();
+    parts.push(table(&["connection", "state", "children"], rows));
+    if !ike.ike_sas.is_empty() {
+        parts.push(table(
+            &["IKE SA", "state", "local ↔ remote", "peer", "suite", "age", "rekey in", "heard"],
+            ike.ike_sas.iter().map(ike_sa).collect(),
+        ));
+    }
+    let children: Vec<_> = ike
+        .ike_sas
+        .iter()
+        .flat_map(|sa| sa.children.iter().map(|child| child_sa(sa, child)))
+        .collect();
+    if !children.is_empty() {
+        let head = [
+            "child",
+            "state",
+            "covers",
+            "suite",
+            "SPIs in, out",
+            "age",
+            "rekey in",
+            "in",
+            "last in",
+            "out",
+            "last out",
+        ];
+        parts.push(table(&head, children));
+    }
+    parts.join("\n")
+}
+
+fn maybe(seconds: Option<u64>) -> String {
+    seconds.map_or("–".to_owned(), span)
+}
+
+fn ike_sa(sa: &IkeSa) -> Vec<String> {
+    let who = match (&sa.identity, &sa.remote_proof) {
+        (Some(identity), Some(proof)) => format!("{identity} ({proof})"),
+        _ => "–".to_owned(),
+    };
+    let suite = sa.suite.clone().unwrap_or_else(|| "–".to_owned());
+    vec![
+        sa.connection.clone(),
+        sa.state.clone(),
+        format!("{} ↔ {}", sa.local, sa.remote),
+        who,
+        if sa.legacy { format!("{suite} (LEGACY)") } else { suite },
+        maybe(sa.age),
+        maybe(sa.rekey_in),
+        since(sa.heard),
+    ]
+}
+
+fn child_sa(sa: &IkeSa, child: &ChildSa) -> Vec<String> {
+    vec![
+        format!("{}/{}", sa.connection, child.name),
+        child.state.clone(),
+        child.covered.clone(),
+        child.suite.clone(),
+        format!("{:#010x}, {:#010x}", child.inbound, child.outbound),
+        span(child.age),
+        maybe(child.rekey_in),
+        format!("{} / {}", child.packets_in, octets(child.bytes_in)),
+        since(child.last_in),
+        format!("{} / {}", child.packets_out, octets(child.bytes_out)),
+        since(child.last_out),
+    ]
+}
+
+/// An event on one line, or a few.
+pub fn event(event: &EventView) -> String {
+    let seconds = event.time % 86_400;
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{hour:02}:{minute:02}:{second:02} UTC {}: {}", event.kind, event.text)
 }
 
 /// Every SA.

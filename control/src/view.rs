@@ -40,6 +40,9 @@ pub struct Status {
     pub link: Option<Link>,
     /// One for each child.
     pub tunnels: Vec<Tunnel>,
+    /// What control says of IKE; `null` when it does not answer, or nothing is negotiated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ike: Option<crate::keying::view::IkeView>,
     /// How many of them use algorithms that nobody should use any more.
     #[serde(default)]
     pub legacy: usize,
@@ -82,6 +85,9 @@ pub struct Link {
     pub problem: Option<String>,
     /// What waits for a restart of the data plane.
     pub restart: Vec<String>,
+    /// What keeps IKE from being spoken.
+    #[serde(default)]
+    pub ike: Option<String>,
 }
 
 /// A tunnel on one line.
@@ -292,13 +298,15 @@ pub fn status(region: &Region, link: Option<LinkState>) -> Status {
     Status {
         version: VERSION,
         control: process(region, Side::Control),
-        link: link.map(|LinkState { attached, problem, restart }| Link {
+        link: link.map(|LinkState { attached, problem, restart, ike }| Link {
             attached,
             problem,
             restart,
+            ike,
         }),
         legacy: tunnels.iter().filter(|tunnel| tunnel.legacy).count(),
         tunnels,
+        ike: None,
         interfaces: of_interfaces(region, dataplane.alive),
         dataplane,
         crypto: crypto(region),

@@ -1,12 +1,14 @@
 //! From the file's words to what crosses to the data plane: the setup, the policies in order, the SAs.
 use super::de::Field;
 use super::file::{self, Action, File};
+use super::negotiated::{self, Ike, Negotiated, Standing};
 use super::problem::{Place, Problem, Problems};
 use super::text::{Ports, Protocol};
 use super::{setup, tunnel};
 use sadb::{Name, Policy, Sa, SaKeys, Setup, Verdict};
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 use wire::selector::{AddressRange, PortRange, Selector};
 
 /// A configuration in which nothing is wrong.
@@ -17,8 +19,13 @@ pub struct Config {
     /// The SPD in order. `Protect { tunnel }` counts [`Config::tunnels`]; the numbers that the data plane knows
     /// are put in when a plan is made.
     pub policies: Vec<Policy>,
-    /// One for each child, in the order of the file.
+    /// One for each child with manual keys, in the order of the file.
     pub tunnels: Vec<Tunnel>,
+    /// Connections that IKE negotiates, in the order of the file. In [`Config::policies`] their children count on from
+    /// [`Config::tunnels`]: see [`Config::standing`].
+    pub negotiated: Vec<Negotiated>,
+    /// What holds for IKE as a whole.
+    pub ike: Ike,
     /// What is allowed and still not good, in the order of the file.
     pub warnings: Vec<Problem>,
 }
@@ -50,6 +57,19 @@ impl Config {
     pub fn warned(&self, file: &str) -> Vec<String> {
         self.warnings.iter().map(|warning| warning.warning(file)).collect()
     }
+    /// The children that IKE negotiates: in [`Config::policies`] the first has the number of [`Config::tunnels`].
+    pub fn standing(&self) -> impl Iterator<Item = &Standing> {
+        self.negotiated.iter().flat_map(|connection| &connection.children)
+    }
+    /// For the core.
+    pub fn settings(&self) -> ike::settings::Settings {
+        ike::settings::Settings {
+            connections: self.negotiated.iter().map(|one| Arc::clone(&one.settings)).collect(),
+            ports: ike::settings::Ports::default(),
+            limits: self.ike.limits,
+            retransmission: self.ike.retransmission,
+        }
+    }
     /// Every SA, tunnel by tunnel, inbound first.
     pub fn sas(&self) -> impl Iterator<Item = &SaPlan> {
         self.tunnels.iter().flat_map(|tunnel| [&tunnel.inbound, &tunnel.outbound])
@@ -68,8 +88,17 @@ pub fn compile(file: &File, problems: &Problems, base: &Path) -> Option<Config> 
     for (name, connection) in connections.map_or(&[][..], |map| &map.0) {
         tunnels.connection(name, connection);
     }
-    let (tunnels, entries) = tunnels.finish();
+    let (tunnels, negotiated, mut entries) = tunnels.finish();
+    // Numbers of negotiated children begin behind those of manual tunnels, which are all known only now.
+    for (_, policy) in &mut entries {
+        if let Verdict::Protect { tunnel } = &mut policy.verdict
+            && let Some(standing) = tunnel.checked_sub(negotiated::FIRST)
+        {
+            *tunnel = (tunnels.len() as u32).saturating_add(standing);
+        }
+    }
     policies.extend(entries);
+    let ike = negotiated::ike(file, problems, &warnings);
     let policies = distinct(policies, problems);
     let place = |field: Option<Place>| field.unwrap_or(Place { line: 1, column: 1 });
     let data_plane = file.dataplane.as_ref().map(|field| field.place);
@@ -79,15 +108,17 @@ pub fn compile(file: &File, problems: &Problems, base: &Path) -> Option<Config> 
             format!("{have} policy entries and room for {room}; raise dataplane.policies");
         problems.tell(place(data_plane), "policies", message);
     }
-    if tunnels.len() * 2 > geometry.sa_slots as usize {
-        let (have, room) = (tunnels.len() * 2, geometry.sa_slots);
+    let children: usize = negotiated.iter().map(|connection| connection.children.len()).sum();
+    if (tunnels.len() + children) * 2 > geometry.sa_slots as usize {
+        let (have, room) = ((tunnels.len() + children) * 2, geometry.sa_slots);
         let message = format!(
             "{have} SAs and room for {room}; raise dataplane.sa_slots (twice the SAs is good)"
         );
         problems.tell(place(data_plane), "sa_slots", message);
     }
     let warnings = warnings.into_sorted();
-    Some(Config { setup: setup?, policies, tunnels, warnings }).filter(|_| problems.is_empty())
+    Some(Config { setup: setup?, policies, tunnels, negotiated, ike, warnings })
+        .filter(|_| problems.is_empty())
 }
 
 /// A policy entry and the place that made it.

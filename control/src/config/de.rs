@@ -8,6 +8,8 @@ use std::fmt;
 use std::marker::PhantomData;
 
 const FIELD: &str = "$field";
+const EITHER: &str = "$either";
+const MANY: &str = "$many";
 /// An enum of this name is a secret: its text appears in no message.
 pub const SECRET: &str = "$secret";
 
@@ -68,9 +70,99 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for FieldVisitor<T> {
     fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let missing = || de::Error::custom("no value");
         let packed: u64 = seq.next_element()?.ok_or_else(missing)?;
-        let text = seq.next_element()?.ok_or_else(missing)?;
         let place = Place { line: (packed >> 32) as u32, column: packed as u32 };
-        Ok(Field { place, text, value: seq.next_element().ok().flatten() })
+        // The value first: whether its text may be shown is known then.
+        let value = seq.next_element().ok().flatten();
+        let text = seq.next_element()?.ok_or_else(missing)?;
+        Ok(Field { place, text, value })
+    }
+}
+
+/// Text for the usual case, or a mapping that says more. The text is judged where it is used.
+#[derive(Debug)]
+pub enum Either<T> {
+    /// As written.
+    Text(String),
+    /// Key by key.
+    Map(T),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Either<T> {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Choice<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Choice<T> {
+            type Value = Either<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text or a mapping")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Either::Text(text.to_owned()))
+            }
+            fn visit_newtype_struct<D: de::Deserializer<'de>>(
+                self,
+                inner: D,
+            ) -> Result<Self::Value, D::Error> {
+                T::deserialize(inner).map(Either::Map)
+            }
+        }
+        deserializer.deserialize_newtype_struct(EITHER, Choice(PhantomData))
+    }
+}
+
+impl<T: schemars::JsonSchema> schemars::JsonSchema for Either<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("TextOr{}", T::schema_name()).into()
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let map = generator.subschema_for::<T>();
+        schemars::json_schema!({ "oneOf": [{ "type": "string" }, map] })
+    }
+}
+
+/// One value, or a list of them.
+#[derive(Debug)]
+pub struct Many<T>(pub Vec<Field<T>>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Many<T> {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Several<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Several<T> {
+            type Value = Many<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value or a list")
+            }
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut all = Vec::new();
+                while let Some(one) = seq.next_element()? {
+                    all.push(one);
+                }
+                Ok(Many(all))
+            }
+            fn visit_newtype_struct<D: de::Deserializer<'de>>(
+                self,
+                inner: D,
+            ) -> Result<Self::Value, D::Error> {
+                Field::deserialize(inner).map(|one| Many(vec![one]))
+            }
+        }
+        deserializer.deserialize_newtype_struct(MANY, Several(PhantomData))
+    }
+}
+
+impl<T: schemars::JsonSchema> schemars::JsonSchema for Many<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("OneOrMore{}", T::schema_name()).into()
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let one = generator.subschema_for::<T>();
+        let list = serde_json::json!({ "type": "array", "items": one, "minItems": 1 });
+        schemars::json_schema!({ "anyOf": [one, list] })
     }
 }
 
@@ -319,6 +411,16 @@ impl<'de> de::Deserializer<'de> for De<'de> {
     ) -> Result<V::Value, Stop> {
         match name {
             FIELD => visitor.visit_seq(FieldParts { de: self, step: 0 }),
+            EITHER => match &self.node.value {
+                Value::Scalar { text, .. } => self.told(visitor.visit_str(text)),
+                _ => visitor.visit_newtype_struct(self),
+            },
+            MANY => match &self.node.value {
+                Value::List(list) => {
+                    self.told(visitor.visit_seq(List { de: self, rest: list.iter() }))
+                }
+                _ => visitor.visit_newtype_struct(self),
+            },
             _ => visitor.visit_newtype_struct(self),
         }
     }
@@ -331,6 +433,7 @@ impl<'de> de::Deserializer<'de> for De<'de> {
     ) -> Result<V::Value, Stop> {
         match &self.node.value {
             Value::Scalar { text, .. } if name == SECRET => {
+                self.problems.keep_secret(self.node.place);
                 visitor.visit_str(text).map_err(|stop: Stop| {
                     let message = stop.to_string();
                     self.problems.tell(self.node.place, "(secret)", message);
@@ -390,10 +493,13 @@ impl<'de> de::SeqAccess<'de> for FieldParts<'de> {
         let packed = u64::from(line) << 32 | u64::from(column);
         let value = match self.step {
             1 => seed.deserialize(U64Deserializer::new(packed)),
-            2 => seed.deserialize(StringDeserializer::new(super::problem::presentable(
+            2 => seed.deserialize(self.de),
+            _ if self.de.problems.is_secret(self.de.node.place) => {
+                seed.deserialize(StringDeserializer::new("(secret)".to_owned()))
+            }
+            _ => seed.deserialize(StringDeserializer::new(super::problem::presentable(
                 &self.de.node.shown(),
             ))),
-            _ => seed.deserialize(self.de),
         };
         value.map(Some)
     }
@@ -469,7 +575,7 @@ enum KeyParts {
 }
 impl KeyParts {
     fn of((place, shown, text): (u64, String, String)) -> [Self; 3] {
-        [Self::Place(place), Self::Text(shown), Self::Text(text)]
+        [Self::Place(place), Self::Text(text), Self::Text(shown)]
     }
 }
 impl<'de> IntoDeserializer<'de, Stop> for KeyParts {

@@ -1,11 +1,12 @@
 //! `postern.yaml` as it is written. The JSON Schema is made from these types, so their comments are what an
 //! editor shows while somebody types.
 #![allow(clippy::missing_docs_in_private_items)]
-use super::de::{Field, Map};
+use super::de::{Either, Field, Many, Map};
+use super::proposals::{EspProposal, IkeProposal};
 use super::suites::SuiteName;
 use super::text::{
-    Address, AddressSet, InterfaceName, Label, Ports, Protocol, Secret, SpiNumber,
-    TrafficSelectorText,
+    Address, AddressSet, IdentityText, InterfaceName, Label, PatternText, Ports, Protocol, Secret,
+    Span, SpiNumber, Text, TrafficSelectorText,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -29,6 +30,38 @@ pub struct File {
     /// Peers by name.
     #[serde(default)]
     pub connections: Option<Field<Map<Connection>>>,
+    /// Bounds on what strangers and peers may cost IKE.
+    #[serde(default)]
+    pub ike: Option<Field<Ike>>,
+}
+
+/// Settings of IKE that hold for all connections.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ike {
+    /// Connections that strangers may have begun before each new one must show by a cookie where it is. Default: 64.
+    #[serde(default)]
+    pub cookie_above: Option<Field<u32>>,
+    /// Connections that strangers may have begun before no more are answered. Default: 4096.
+    #[serde(default)]
+    pub half_open: Option<Field<u32>>,
+    /// Of these, so many from one address. Default: 512.
+    #[serde(default)]
+    pub half_open_per_source: Option<Field<u32>>,
+    /// Threads for key exchange and signatures. Default: half of the CPUs that packet workers do not use, at least one.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 64))]
+    pub threads: Option<Field<u32>>,
+    /// How long an unanswered request waits before it is sent again. Default: 1s.
+    #[serde(default)]
+    pub retransmit_first: Option<Field<Span>>,
+    /// How often an unanswered request is sent again before the peer is taken for dead. Default: 8.
+    #[serde(default)]
+    pub retransmit_tries: Option<Field<u32>>,
+    /// Let `postern keys export` show the keys of SAs to root, so that Wireshark can decrypt captures. Whoever has them
+    /// reads all traffic: for tests only. Default: false.
+    #[serde(default)]
+    pub allow_key_export: Option<Field<bool>>,
 }
 
 /// One network interface.
@@ -160,23 +193,142 @@ pub enum Action {
     Discard,
 }
 
-/// One peer.
+/// One peer. Its tunnels are negotiated by IKEv2, or their keys are written out: a connection has either the one kind of
+/// children or the other.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Connection {
-    /// Our outer address.
-    pub local: Field<Address>,
-    /// The peer's outer address, of the same family.
-    pub remote: Field<Address>,
-    /// none: ESP as IP protocol 50. udp: ESP in UDP, ports 4500 or as given. Default: none.
+    /// Our outer address; or a mapping that says who we are and how we prove it. Absent: any address of ours.
+    #[serde(default)]
+    pub local: Option<Field<Either<LocalEnd>>>,
+    /// The peer's outer address, of the same family; or a mapping that says who it is and how it must prove it.
+    /// Absent, or a prefix: we wait for peers to come.
+    #[serde(default)]
+    pub remote: Option<Field<Either<RemoteEnd>>>,
+    /// A key that both ends know, for both proofs of identity (RFC 7296 §2.15). Long and random.
+    #[serde(default)]
+    pub psk: Option<Field<Text>>,
+    /// For IKE, the best first. Default: ENCR_AES_GCM_16_256/PRF_HMAC_SHA2_384/Curve25519+ECP_384+MODP_3072.
+    #[serde(default)]
+    pub proposals: Option<Field<Many<IkeProposal>>>,
+    /// When the IKE SA gets new keys.
+    #[serde(default)]
+    pub lifetime: Option<Field<IkeLifetime>>,
+    /// Ask whether the peer lives after so long without a sign of it; never: do not. Default: 30s.
+    #[serde(default)]
+    pub dpd: Option<Field<Span>>,
+    /// Negotiated: auto (ESP in UDP when there is a NAT), force or never; default auto.
+    /// Manual: none (IP protocol 50) or udp (ports 4500 or as given); default none.
     #[serde(default)]
     pub encap: Option<Field<Encap>>,
-    /// Allow algorithms that nobody should use any more (DES, 3DES, CAST, Blowfish, RC5, IDEA, MD5), for a peer that
-    /// can do nothing better. Default: false.
+    /// The largest IP packet that an IKE message makes (RFC 7383), in octets; 0: never fragment. Default: 1280.
+    #[serde(default)]
+    pub fragmentation: Option<Field<u16>>,
+    /// When a peer that is connected connects again: replace, keep (the old one; the new one is refused), or never (it
+    /// may have several). Default: replace.
+    #[serde(default)]
+    pub unique: Option<Field<Unique>>,
+    /// How often a NAT in front of us is reminded of us (RFC 3948 §4). Default: 20s.
+    #[serde(default)]
+    pub keepalive: Option<Field<Span>>,
+    /// Begin without a child (RFC 6023) when the peer can. Default: false.
+    #[serde(default)]
+    pub childless: Option<Field<bool>>,
+    /// Give up after so many failed attempts to connect. Default: never.
+    #[serde(default)]
+    pub attempts: Option<Field<u32>>,
+    /// Allow algorithms that nobody should use any more (DES, 3DES, CAST, Blowfish, RC5, IDEA, MD5, MODP_1024 and
+    /// MODP_1536), for a peer that can do nothing better. Default: false.
     #[serde(default)]
     pub legacy: Option<Field<bool>>,
     /// Tunnels with this peer, by name.
     pub children: Field<Map<Child>>,
+}
+
+/// Who we are.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LocalEnd {
+    /// Our outer addresses; the first of the peer's family is used to connect. Absent: any.
+    #[serde(default)]
+    pub address: Option<Field<Many<Address>>>,
+    /// What we say we are: gw-a.example.com, admin@example.com, 192.0.2.1, "C=CH, O=Example, CN=gw-a", keyid:text.
+    /// Default: the first name in our certificate, or our address.
+    #[serde(default)]
+    pub id: Option<Field<IdentityText>>,
+    /// We prove it by a key that the peer knows too. Default: the connection's.
+    #[serde(default)]
+    pub psk: Option<Field<Text>>,
+    /// We prove it by a certificate: files in PEM or DER, our own certificate first, then intermediate CAs. Or one
+    /// PKCS#12 file (.p12, .pfx), which has the key too.
+    #[serde(default)]
+    pub certificate: Option<Field<Many<String>>>,
+    /// The private key of our certificate. Without a certificate it proves by itself (RFC 7670).
+    #[serde(default)]
+    pub key: Option<Field<Text>>,
+    /// Opens the key's file, or the PKCS#12 file.
+    #[serde(default)]
+    pub password: Option<Field<Text>>,
+}
+
+/// Who the peer is.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RemoteEnd {
+    /// Addresses, prefixes or ranges that it may come from. We connect to the first when it is a single address.
+    /// Absent: any.
+    #[serde(default)]
+    pub address: Option<Field<Many<AddressSet>>>,
+    /// The UDP port to connect to. Default: 500.
+    #[serde(default)]
+    pub port: Option<Field<u16>>,
+    /// What it may say it is: an identity, *.example.com, *@example.com, "C=CH, O=Example, CN=*", or "*" for anybody
+    /// who has the proof. Default with a PSK or a public key: its address, or anybody.
+    #[serde(default)]
+    pub id: Option<Field<Many<PatternText>>>,
+    /// It proves it by a key that we know too. Default: the connection's.
+    #[serde(default)]
+    pub psk: Option<Field<Text>>,
+    /// It proves it by a certificate of one of these CAs: files in PEM or DER.
+    #[serde(default)]
+    pub ca: Option<Field<Many<String>>>,
+    /// CA certificates that help from ours to its own, if it does not send them itself.
+    #[serde(default)]
+    pub intermediates: Option<Field<Many<String>>>,
+    /// It proves it by one of these keys: files with a public key in PEM or DER.
+    #[serde(default)]
+    pub public_key: Option<Field<Many<String>>>,
+}
+
+/// When the IKE SA gets new keys.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IkeLifetime {
+    /// New keys after so long. Default: 4h.
+    #[serde(default)]
+    pub rekey: Option<Field<Span>>,
+    /// New proofs of identity after so long, by a new IKE SA before the old one ends. Default: never.
+    #[serde(default)]
+    pub reauth: Option<Field<Span>>,
+    /// So long after it should have been replaced it ends. Default: a tenth of `rekey`.
+    #[serde(default)]
+    pub over: Option<Field<Span>>,
+    /// Up to so many percent earlier, at random. Default: 10.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 50))]
+    pub jitter: Option<Field<u8>>,
+}
+
+/// When a peer that is connected connects again.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Unique {
+    /// The new one takes the old one's place.
+    Replace,
+    /// The new one is refused.
+    Keep,
+    /// Both stay.
+    Never,
 }
 
 /// How ESP travels.
@@ -187,6 +339,12 @@ pub enum Encap {
     None,
     /// In UDP (RFC 3948).
     Udp(Option<Field<UdpPorts>>),
+    /// Negotiated: in UDP when there is a NAT.
+    Auto,
+    /// Negotiated: always in UDP.
+    Force,
+    /// Negotiated: never in UDP.
+    Never,
 }
 
 impl JsonSchema for Encap {
@@ -199,7 +357,7 @@ impl JsonSchema for Encap {
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
         let ports = generator.subschema_for::<UdpPorts>();
         schemars::json_schema!({ "oneOf": [
-            { "enum": ["none", "udp"] },
+            { "enum": ["auto", "force", "never", "none", "udp"] },
             { "type": "object", "properties": { "udp": ports }, "required": ["udp"], "additionalProperties": false }
         ] })
     }
@@ -222,10 +380,30 @@ pub struct UdpPorts {
 #[serde(deny_unknown_fields)]
 pub struct Child {
     /// What is on our side: prefixes, addresses, ranges; optionally [protocol/port], as 10.1.0.0/16[tcp/80-443].
-    pub local_ts: Field<Vec<Field<TrafficSelectorText>>>,
-    /// What is on the peer's side. Every pair of one family is covered.
-    pub remote_ts: Field<Vec<Field<TrafficSelectorText>>>,
-    /// 64-bit sequence numbers (RFC 4303 §2.2.1). Both ends must agree. Default: true.
+    /// Absent, where keys are negotiated: our outer address.
+    #[serde(default)]
+    pub local_ts: Option<Field<Vec<Field<TrafficSelectorText>>>>,
+    /// What is on the peer's side. Every pair of one family is covered. Absent, where keys are negotiated: its outer
+    /// address.
+    #[serde(default)]
+    pub remote_ts: Option<Field<Vec<Field<TrafficSelectorText>>>>,
+    /// For ESP where keys are negotiated, the best first. Groups behind the suite mean new key exchange at each rekey;
+    /// NONE among them, that it may be left out. Default: ENCR_AES_GCM_16_256/Curve25519+ECP_384+MODP_3072+NONE.
+    #[serde(default)]
+    pub esp: Option<Field<Many<EspProposal>>>,
+    /// Where keys are negotiated. auto: connect at once and stay connected; ondemand: when there is a packet; manual: by
+    /// `postern up`, or by the peer. Default: auto.
+    #[serde(default)]
+    pub start: Option<Field<Start>>,
+    /// When the peer is dead: restart, trap (connect when there is a packet) or clear. Default: restart with start:
+    /// auto, trap with ondemand, else clear.
+    #[serde(default)]
+    pub on_dead: Option<Field<Then>>,
+    /// When the peer closes it: restart, trap or clear. Default: as `on_dead`.
+    #[serde(default)]
+    pub on_close: Option<Field<Then>>,
+    /// 64-bit sequence numbers (RFC 4303 §2.2.1). Default: true with manual keys, where both ends must agree; whatever
+    /// the peer can, where keys are negotiated.
     #[serde(default)]
     pub esn: Option<Field<bool>>,
     /// Anti-replay window in packets, a power of two from 32 to `window_max`; 0: off, only without ESN. Default: 1024.
@@ -240,11 +418,37 @@ pub struct Child {
     /// Carry ECN through the tunnel (RFC 6040). Default: true.
     #[serde(default)]
     pub ecn: Option<Field<bool>>,
-    /// When an SA warns (soft) and dies (hard). Default: never.
+    /// When an SA warns, or is replaced where keys are negotiated (soft), and dies (hard). Default: never with manual
+    /// keys; else replaced after an hour.
     #[serde(default)]
     pub lifetime: Option<Field<Lifetime>>,
     /// Keys by hand.
-    pub manual: Field<Manual>,
+    #[serde(default)]
+    pub manual: Option<Field<Manual>>,
+}
+
+/// When a child is made.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Start {
+    /// At once.
+    Auto,
+    /// When there is a packet for it.
+    Ondemand,
+    /// By order, or by the peer.
+    Manual,
+}
+
+/// What is done when a child is lost.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Then {
+    /// Made anew.
+    Restart,
+    /// Made anew when there is a packet for it.
+    Trap,
+    /// Nothing.
+    Clear,
 }
 
 /// The DF bit of the outer IPv4 header (RFC 4301 §8.1).
@@ -295,6 +499,10 @@ pub struct Lifetime {
     /// Stop after so many seconds.
     #[serde(default)]
     pub hard_seconds: Option<Field<u64>>,
+    /// Where keys are negotiated: up to so many percent before each soft limit, at random. Default: 10.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 50))]
+    pub jitter: Option<Field<u8>>,
 }
 
 /// Manual keys. Both ends need the same, with inbound and outbound exchanged.

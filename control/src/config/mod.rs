@@ -1,15 +1,19 @@
 //! `postern.yaml`: read, checked as a whole, and compiled into what the data plane is told.
 pub mod compile;
+mod credentials;
 pub mod de;
 pub mod file;
+pub mod negotiated;
 pub mod node;
 pub mod problem;
+pub mod proposals;
 mod setup;
 pub mod suites;
 pub mod text;
 mod tunnel;
 
 pub use compile::{Config, SaPlan, Tunnel};
+pub use negotiated::{Negotiated, Standing};
 pub use problem::{Faulty, Place, Problem};
 
 use problem::Problems;

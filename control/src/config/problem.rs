@@ -2,6 +2,7 @@
 //! collected, so that the operator mends them in one go.
 use serde::Serialize;
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// Problems shown for one file; a file with more is somebody's other file.
@@ -44,25 +45,37 @@ impl Problem {
 
 /// Collects problems while a file is read.
 #[derive(Debug, Default)]
-pub struct Problems(RefCell<Vec<Problem>>);
+pub struct Problems {
+    all: RefCell<Vec<Problem>>,
+    /// Where secrets stand, whose text nobody may see.
+    secrets: RefCell<BTreeSet<Place>>,
+}
 
 impl Problems {
     /// Adds one. `text` is made safe to show here, so no caller can leak a key by it.
     pub fn tell(&self, place: Place, text: &str, message: impl Into<String>) {
         let problem =
             Problem { place, text: presentable(text), message: without_keys(&message.into()) };
-        let mut all = self.0.borrow_mut();
+        let mut all = self.all.borrow_mut();
         if !all.contains(&problem) {
             all.push(problem);
         }
     }
     /// Whether nothing was wrong so far.
     pub fn is_empty(&self) -> bool {
-        self.0.borrow().is_empty()
+        self.all.borrow().is_empty()
+    }
+    /// What stands at this place is a secret.
+    pub fn keep_secret(&self, place: Place) {
+        self.secrets.borrow_mut().insert(place);
+    }
+    /// Whether a secret stands at this place.
+    pub fn is_secret(&self, place: Place) -> bool {
+        self.secrets.borrow().contains(&place)
     }
     /// The problems in the order of the file.
     pub fn into_sorted(self) -> Vec<Problem> {
-        let mut problems = self.0.into_inner();
+        let mut problems = self.all.into_inner();
         problems.sort();
         problems
     }

@@ -320,7 +320,7 @@ impl FromStr for SuiteName {
 }
 
 /// A cipher and its key length by name: `ENCR_AES_CBC_128`, `ENCR_3DES`.
-fn cipher_of(text: &str) -> Result<(&'static Cipher, u16), String> {
+pub(super) fn cipher_of(text: &str) -> Result<(&'static Cipher, u16), String> {
     let by_name = |name: &str| CIPHERS.iter().find(|cipher| cipher.name() == name);
     if let Some(cipher) = by_name(text) {
         return match cipher.keys {

@@ -50,6 +50,61 @@ text! {
     TrafficSelectorText: "a traffic selector, like 10.1.0.0/16 or 10.1.0.0/16[tcp/443]", { "type": "string" };
     Protocol: "a protocol, like tcp", { "type": ["string", "integer"] };
     Ports: "a port or range, like 443 or 1024-65535", { "type": ["string", "integer"] };
+    Span: "a time, like 30s, 10m, 4h or 7d", { "type": ["string", "integer"], "pattern": "^([0-9]+ *(ms|s|m|min|h|d)?|never)$" };
+    IdentityText: "an identity, like gw-a.example.com", { "type": "string" };
+    PatternText: "an identity or a pattern, like *.example.com", { "type": "string" };
+}
+
+/// A length of time in milliseconds; 0: never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span(pub u64);
+impl Span {
+    /// In whole seconds, at least one unless it is never.
+    pub fn seconds(self) -> u64 {
+        self.0.div_ceil(1000)
+    }
+}
+impl FromStr for Span {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        if text == "never" {
+            return Ok(Self(0));
+        }
+        let wrong = || "not a time; write a number with ms, s, m, h or d, like 30s, or never";
+        let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (number, unit) = text.split_at_checked(digits).ok_or_else(wrong)?;
+        let number: u64 = number.parse().map_err(|_| wrong())?;
+        let unit = match unit.trim() {
+            "ms" => 1,
+            "" | "s" => 1000,
+            "m" | "min" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return Err(wrong().to_owned()),
+        };
+        number.checked_mul(unit).map(Self).ok_or_else(|| "too long".to_owned())
+    }
+}
+
+/// Who somebody is.
+#[derive(Clone, Debug)]
+pub struct IdentityText(pub pki::Identity);
+impl FromStr for IdentityText {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|why: pki::BadIdentity| why.to_string())
+    }
+}
+
+/// Whom we accept.
+#[derive(Clone, Debug)]
+pub struct PatternText(pub pki::Pattern);
+impl FromStr for PatternText {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|why: pki::BadPattern| why.to_string())
+    }
 }
 
 /// Name of a network interface as the kernel allows it.
@@ -413,6 +468,51 @@ impl JsonSchema for Secret {
         schemars::json_schema!({ "oneOf": [
             { "type": "string", "pattern": "^(0x)?([0-9A-Fa-f]{2})*$" }, object("file"), object("env")
         ] })
+    }
+}
+
+/// A secret that is text: a passphrase, or a key in PEM. In quotes, or as {file: …} or {env: …}; its octets can be neither
+/// printed nor left behind.
+#[derive(Debug)]
+pub struct Text(pub Secret);
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Words;
+        impl<'de> Visitor<'de> for Words {
+            type Value = Text;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text, {file: path} or {env: NAME}")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Text(Secret::Inline(Zeroizing::new(text.as_bytes().to_vec()))))
+            }
+            fn visit_enum<A: de::EnumAccess<'de>>(
+                self,
+                access: A,
+            ) -> Result<Self::Value, A::Error> {
+                let access = de::value::EnumAccessDeserializer::new(access);
+                Ok(Text(match Reference::deserialize(access)? {
+                    Reference::File(path) => Secret::File(path),
+                    Reference::Env(name) => Secret::Env(name),
+                }))
+            }
+        }
+        deserializer.deserialize_enum(SECRET, &["text", "{file: path}", "{env: NAME}"], Words)
+    }
+}
+impl JsonSchema for Text {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Text".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let object = |key: &str| {
+            serde_json::json!({ "type": "object", "properties": { key: { "type": "string" } },
+                "required": [key], "additionalProperties": false })
+        };
+        schemars::json_schema!({ "oneOf": [{ "type": "string" }, object("file"), object("env")] })
     }
 }
 

@@ -1,11 +1,12 @@
 //! Connections and their children: SAs and the policy entries that lead into them.
 use super::compile::{Placed, SaPlan, Sides, Tunnel};
-use super::de::Field;
+use super::de::{Either, Field};
 use super::file::{self, Child, Connection, DontFragment, Dscp, Manual, ManualSa};
+use super::negotiated::Negotiated;
 use super::problem::{Place, Problems};
 use super::setup::not_a_power;
 use super::suites::SuiteName;
-use super::text::{Address, Label, Secret, TrafficSelectorText, hexadecimal};
+use super::text::{Address, Label, Secret, Text, TrafficSelectorText, hexadecimal};
 use sadb::{Direction, Encap, Name, Policy, Sa, SaKeys, Verdict};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -17,18 +18,22 @@ use zeroize::Zeroizing;
 
 /// Collects tunnels, and what must be unique across all of them.
 pub struct Tunnels<'a> {
-    problems: &'a Problems,
+    pub(super) problems: &'a Problems,
     /// What is allowed and still not good.
-    warnings: &'a Problems,
-    base: &'a Path,
+    pub(super) warnings: &'a Problems,
+    pub(super) base: &'a Path,
     window_max: u32,
     tunnels: Vec<Tunnel>,
-    entries: Vec<Placed>,
+    pub(super) entries: Vec<Placed>,
+    pub(super) negotiated: Vec<Negotiated>,
     /// An inbound SPI is looked up alone; an outbound one belongs to its peer.
     spis: HashMap<(Option<IpAddr>, u32), (Name, Place)>,
     /// Digests of keys seen, and where.
     keys: HashMap<[u8; 32], Place>,
 }
+
+/// The traffic selectors of one side, as they stand in the file.
+pub(super) type Covers = Field<Vec<Field<TrafficSelectorText>>>;
 
 /// What a connection says for all of its children.
 struct Outer {
@@ -55,12 +60,13 @@ impl<'a> Tunnels<'a> {
     ) -> Self {
         let (tunnels, entries) = (Vec::new(), Vec::new());
         let (spis, keys) = (HashMap::new(), HashMap::new());
-        Self { problems, warnings, base, window_max, tunnels, entries, spis, keys }
+        let negotiated = Vec::new();
+        Self { problems, warnings, base, window_max, tunnels, entries, negotiated, spis, keys }
     }
 
-    /// The tunnels and their policy entries, in the order of the file.
-    pub fn finish(self) -> (Vec<Tunnel>, Vec<Placed>) {
-        (self.tunnels, self.entries)
+    /// The tunnels with manual keys, the negotiated connections, and the policy entries of both, in the order of the file.
+    pub fn finish(self) -> (Vec<Tunnel>, Vec<Negotiated>, Vec<Placed>) {
+        (self.tunnels, self.negotiated, self.entries)
     }
 
     /// Adds every child of one connection.
@@ -69,12 +75,23 @@ impl<'a> Tunnels<'a> {
         if let Some(Err(why)) = &label {
             name.tell(self.problems, why.clone());
         }
+        let whole = connection;
         let Some(connection) = connection.ok() else { return };
-        let outer = self.outer(connection);
-        let Some(children) = connection.children.ok() else { return };
-        if children.0.is_empty() {
+        let children = connection.children.ok();
+        let is_manual =
+            |(_, child): &(_, Field<Child>)| child.ok().is_some_and(|c| c.manual.is_some());
+        let manual = children.is_none_or(|children| children.0.iter().any(is_manual));
+        if children.is_some_and(|children| children.0.is_empty()) {
             connection.children.tell(self.problems, "no children; a connection needs at least one");
+            return;
         }
+        if !manual {
+            let label = label.as_ref().and_then(|label| label.as_ref().ok());
+            return self.negotiate(name, label, whole, connection);
+        }
+        self.only_negotiated(connection);
+        let outer = self.outer(whole, connection);
+        let Some(children) = children else { return };
         let allowed = connection.legacy.as_ref();
         let mut legacy = Legacy {
             allowed: allowed.and_then(Field::ok).copied().unwrap_or(false),
@@ -85,16 +102,41 @@ impl<'a> Tunnels<'a> {
         for (child_name, child) in &children.0 {
             let full =
                 label.as_ref().and_then(|label| self.full_name(label.as_ref().ok()?, child_name));
-            if let Some(child) = child.ok() {
-                self.child(full, outer.as_ref(), child, &mut legacy);
-            }
+            self.child(full, outer.as_ref(), child, &mut legacy);
         }
         if let Some(field) = allowed.filter(|_| legacy.allowed && !legacy.used) {
             field.tell(self.warnings, "nothing in this connection is legacy; remove the key");
         }
     }
 
-    fn full_name(&self, connection: &Label, child: &Field<String>) -> Option<Name> {
+    /// Keys that mean something only where keys are negotiated.
+    fn only_negotiated(&self, connection: &Connection) {
+        let here = |there: Option<Place>, key: &str| {
+            if let Some(place) = there {
+                let message = "only for connections that are negotiated; remove it, or remove manual from the children";
+                self.problems.tell(place, key, message);
+            }
+        };
+        here(connection.psk.as_ref().map(|field| field.place), "psk");
+        here(connection.proposals.as_ref().map(|field| field.place), "proposals");
+        here(connection.lifetime.as_ref().map(|field| field.place), "lifetime");
+        here(connection.dpd.as_ref().map(|field| field.place), "dpd");
+        here(connection.fragmentation.as_ref().map(|field| field.place), "fragmentation");
+        here(connection.unique.as_ref().map(|field| field.place), "unique");
+        here(connection.keepalive.as_ref().map(|field| field.place), "keepalive");
+        here(connection.childless.as_ref().map(|field| field.place), "childless");
+        here(connection.attempts.as_ref().map(|field| field.place), "attempts");
+        for child in
+            connection.children.ok().into_iter().flat_map(|c| &c.0).filter_map(|(_, c)| c.ok())
+        {
+            here(child.esp.as_ref().map(|field| field.place), "esp");
+            here(child.start.as_ref().map(|field| field.place), "start");
+            here(child.on_dead.as_ref().map(|field| field.place), "on_dead");
+            here(child.on_close.as_ref().map(|field| field.place), "on_close");
+        }
+    }
+
+    pub(super) fn full_name(&self, connection: &Label, child: &Field<String>) -> Option<Name> {
         let text = match Label::from_str(child.ok()?) {
             Ok(label) => format!("{}/{}", connection.0, label.0),
             Err(why) => {
@@ -113,29 +155,76 @@ impl<'a> Tunnels<'a> {
         name
     }
 
-    fn outer(&self, connection: &Connection) -> Option<Outer> {
+    fn outer(&self, whole: &Field<Connection>, connection: &Connection) -> Option<Outer> {
         let encap = match connection.encap.as_ref() {
             None => Some(Encap::Raw),
-            Some(field) => field.ok().and_then(|encap| self.encap(encap)),
+            Some(field) => field.ok().and_then(|encap| self.encap(encap, field)),
         };
-        let (Address(local), Address(remote)) = (*connection.local.ok()?, *connection.remote.ok()?);
+        let local = self.end(whole, &connection.local, "local");
+        let remote = self.end(whole, &connection.remote, "remote");
+        let (local, remote) = (local?, remote?);
         if local.is_ipv4() != remote.is_ipv4() {
             let family = if local.is_ipv4() { "IPv4" } else { "IPv6" };
             let message = format!(
                 "local is {family} and remote is not; both ends of a tunnel need one family"
             );
-            connection.remote.tell(self.problems, message);
+            self.tell_at(&connection.remote, message);
             return None;
         }
         if local == remote {
-            connection.remote.tell(self.problems, "the same as local; write the peer's address");
+            self.tell_at(&connection.remote, "the same as local; write the peer's address");
             return None;
         }
         Some(Outer { local, remote, encap: encap? })
     }
 
-    fn encap(&self, encap: &file::Encap) -> Option<Encap> {
-        let file::Encap::Udp(ports) = encap else { return Some(Encap::Raw) };
+    fn tell_at<T>(&self, field: &Option<Field<T>>, message: impl Into<String>) {
+        if let Some(field) = field {
+            field.tell(self.problems, message);
+        }
+    }
+
+    /// One end of a tunnel with manual keys: an address and nothing more.
+    fn end<T>(
+        &self,
+        whole: &Field<Connection>,
+        field: &Option<Field<Either<T>>>,
+        key: &str,
+    ) -> Option<IpAddr> {
+        let Some(field) = field else {
+            whole.tell(self.problems, format!("the key '{key}' is missing here; add it"));
+            return None;
+        };
+        match field.ok()? {
+            Either::Text(text) => match text.parse() {
+                Ok(Address(address)) => Some(address),
+                Err(why) => {
+                    field.tell(self.problems, why);
+                    None
+                }
+            },
+            Either::Map(_) => {
+                field.tell(
+                    self.problems,
+                    "manual keys need no more than an address; write it alone",
+                );
+                None
+            }
+        }
+    }
+
+    fn encap(&self, encap: &file::Encap, field: &Field<file::Encap>) -> Option<Encap> {
+        let ports = match encap {
+            file::Encap::None => return Some(Encap::Raw),
+            file::Encap::Udp(ports) => ports,
+            _ => {
+                field.tell(
+                    self.problems,
+                    "only for connections that are negotiated; write none or udp",
+                );
+                return None;
+            }
+        };
         let Some(field) = ports else { return Some(Encap::Udp { local: 4500, remote: 4500 }) };
         let ports = field.ok()?;
         let port = |field: &Option<Field<u16>>| {
@@ -153,12 +242,24 @@ impl<'a> Tunnels<'a> {
         &mut self,
         name: Option<Name>,
         outer: Option<&Outer>,
-        child: &Child,
+        field: &Field<Child>,
         legacy: &mut Legacy<'_>,
     ) {
-        let selectors = self.selectors(child);
+        let Some(child) = field.ok() else { return };
+        let missing = |key: &str| {
+            field.tell(self.problems, format!("the key '{key}' is missing here; add it"));
+        };
+        let (local_ts, remote_ts) = (child.local_ts.as_ref(), child.remote_ts.as_ref());
+        for (key, list) in [("local_ts", local_ts), ("remote_ts", remote_ts)] {
+            if list.is_none() {
+                missing(key);
+            }
+        }
+        let selectors =
+            local_ts.zip(remote_ts).map(|(local, remote)| self.selectors(local, remote));
         let template = self.template(child);
-        let Some(manual) = child.manual.ok() else { return };
+        let Some(manual) = &child.manual else { return missing("manual") };
+        let Some(manual) = manual.ok() else { return };
         let suite = self.suite(manual, legacy);
         let unnamed = Name::new("?");
         let mut sa = |direction, field: &Field<ManualSa>| {
@@ -204,6 +305,7 @@ impl<'a> Tunnels<'a> {
         let verdict = Verdict::Protect { tunnel: number };
         let entries = selectors
             .into_iter()
+            .flatten()
             .map(|(place, selector)| (place, Policy { name, selector, verdict }));
         self.entries.extend(entries);
     }
@@ -344,14 +446,26 @@ impl<'a> Tunnels<'a> {
         octets.map_err(|why| field.tell(self.problems, why)).ok()
     }
 
+    /// A secret that is text, or a file of whatever kind: its octets as they are.
+    pub(super) fn reveal_text(&self, secret: &Field<Text>) -> Option<Zeroizing<Vec<u8>>> {
+        let (field, octets) = match &secret.ok()?.0 {
+            Secret::Inline(octets) => return Some(octets.clone()),
+            Secret::File(field) => (field, secret_file(&self.base.join(field.ok()?), SECRET_LIMIT)),
+            Secret::Env(field) => {
+                let text = environment(field.ok()?);
+                (field, text.map(|text| Zeroizing::new(text.as_bytes().to_vec())))
+            }
+        };
+        octets.map_err(|why| field.tell(self.problems, why)).ok()
+    }
+
     /// Every pair of one family, with the protocol and ports that both sides agree on.
-    fn selectors(&self, child: &Child) -> Vec<(Place, Selector)> {
-        let parts = |field: &Field<Vec<Field<TrafficSelectorText>>>| -> Vec<(Place, String, TrafficSelectorText)> {
+    pub(super) fn selectors(&self, local: &Covers, remote: &Covers) -> Vec<(Place, Selector)> {
+        let parts = |field: &Covers| -> Vec<(Place, String, TrafficSelectorText)> {
             let list = field.ok().map(Vec::as_slice).unwrap_or_default();
             list.iter().filter_map(|f| Some((f.place, f.text.clone(), *f.ok()?))).collect()
         };
         let sides = Sides { problems: self.problems, keys: ("local_ts", "remote_ts") };
-        let (local, remote) = (&child.local_ts, &child.remote_ts);
         let pairs = sides.pairs((local, parts(local)), (remote, parts(remote)), |ts| ts.addresses);
         pairs
             .into_iter()
@@ -389,7 +503,7 @@ impl<'a> Tunnels<'a> {
     }
 
     /// What both directions share; addresses, SPI and suite are filled in later.
-    fn template(&self, child: &Child) -> Option<Sa> {
+    pub(super) fn template(&self, child: &Child) -> Option<Sa> {
         let esn = child.esn.as_ref().map_or(Some(true), |field| field.ok().copied());
         let replay_window = match &child.replay_window {
             None => self.window_max.min(1024),
@@ -488,7 +602,18 @@ struct Want<'n> {
     expected: String,
 }
 
+/// The largest file of a private key, in octets.
+const SECRET_LIMIT: u64 = 1 << 20;
+
 fn key_file(path: &Path) -> Result<Zeroizing<String>, String> {
+    let octets = secret_file(path, 4096)?;
+    let text = std::str::from_utf8(&octets);
+    let unreadable = |_| format!("the key file {} is not text", path.display());
+    text.map(|text| Zeroizing::new(text.to_owned())).map_err(unreadable)
+}
+
+/// A file that its owner alone may read.
+fn secret_file(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>, String> {
     use std::io::Read;
     use std::os::unix::fs::PermissionsExt;
     let unreadable =
@@ -504,9 +629,9 @@ fn key_file(path: &Path) -> Result<Zeroizing<String>, String> {
             "others than its owner may read the key file {shown}; chmod 600 {shown}"
         ));
     }
-    let mut text = Zeroizing::new(String::new());
-    file.take(4096).read_to_string(&mut text).map_err(unreadable)?;
-    Ok(text)
+    let mut octets = Zeroizing::new(Vec::new());
+    file.take(limit).read_to_end(&mut octets).map_err(unreadable)?;
+    Ok(octets)
 }
 
 fn environment(name: &str) -> Result<Zeroizing<String>, String> {
