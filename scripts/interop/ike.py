@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import time
+from pathlib import Path
 
 from lab import cli
 from lab.charon import InNamespace
@@ -26,11 +27,12 @@ SECONDS = 30  # that a negotiation may take on a busy machine, with the largest 
 class World:
     """The network, and who stands at its ends."""
 
-    def __init__(self, lab: Lab, gateway):
-        """`gateway` makes what stands in the gateway's place, in a network."""
+    def __init__(self, lab: Lab, binaries: Path | None):
+        """`binaries`: Postern's; without them strongSwan takes its place."""
         self.lab, self.network = lab, Network(lab)
-        self.credentials = Credentials(lab.directory / "certificates")
-        self.gateway = gateway(self.network)
+        self.credentials = Credentials(lab.directory / "certificates", binaries and binaries / "postern")
+        space, core = self.network.gw, min(os.sched_getaffinity(0))
+        self.gateway = Postern(space, binaries, core) if binaries else StrongSwan(InNamespace(space), always_udp=True)
         self.userspace, self.kernel = UserspacePeer(self.network), None
         self.peer: UserspacePeer | KernelPeer = self.userspace
 
@@ -129,7 +131,7 @@ def rekeyed(world: World, row: Row, seconds: int = 18) -> str:
     counts = re.search(r"(\d+) packets transmitted, (\d+) received", pings.log.read_text())
     expect(bool(counts), pings.tail())
     seen = f"{len(children)} Child SAs, {len(sas)} IKE SAs"
-    expect(counts[1] == counts[2], f"{int(counts[1]) - int(counts[2])} of {counts[1]} pings lost; {seen}")
+    expect(counts[1] == counts[2], f"{int(counts[1]) - int(counts[2])} of {counts[1]} pings lost: {missing(pings.log.read_text())}; {seen}; {world.gateway.drops()}")
     life = {*row.gateway, *row.peer}
     expect(len(children) >= 3 or not {"rekey_child", "reauth"} & life, seen)
     expect(len(sas) >= 3 or not {"rekey_ike", "reauth"} & life, seen)
@@ -137,6 +139,12 @@ def rekeyed(world: World, row: Row, seconds: int = 18) -> str:
     world.ping()
     world.down(row)
     return f"{counts[1]} pings, none lost; {seen}"
+
+
+def missing(text: str) -> list[int]:
+    """Which of the pings, 50 ms apart, had no answer."""
+    seen = {int(number) for number in re.findall(r"icmp_seq=(\d+)", text)}
+    return sorted(set(range(1, max(seen, default=0) + 1)) - seen)
 
 
 def watch(world: World, seconds: int) -> tuple[set, set]:
@@ -244,13 +252,9 @@ def main() -> int:
         print("\n".join(row.name for row in chosen))
         return 0
     binaries = (arguments.binaries or build()) if arguments.gateway == "postern" else None
-
-    def gateway(network: Network) -> Postern | StrongSwan:
-        return Postern(network.gw, binaries, min(os.sched_getaffinity(0))) if binaries else StrongSwan(InNamespace(network.gw), always_udp=True)
-
     with Lab(keep_logs=arguments.logs) as lab:
         report.step(f"{len(chosen)} rows")
-        world = World(lab, gateway)
+        world = World(lab, binaries)
         for row in chosen:
             report.check(row.name, lambda: world.run(row))
     return report.finish(arguments.output)

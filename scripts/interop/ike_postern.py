@@ -90,5 +90,8 @@ class Postern:
         return Child(inbound.get("suite", "?"), ours.split(", "), theirs.split(", "), raw["inbound"], raw["outbound"], raw["packets_in"],
                      raw["packets_out"], inbound.get("encap", "").startswith("udp"), inbound.get("esn", False))
 
+    def drops(self) -> dict[str, int]:
+        return self.gateway.drops()
+
     def log(self) -> str:
         return self.gateway.control.tail(30) if self.gateway.control else ""

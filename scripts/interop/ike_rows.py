@@ -43,6 +43,8 @@ def authentication() -> list[Row]:
     yield Row("PSK, IPv6 outside", outer=6)
     for kind in KINDS:
         yield Row(f"certificates, {kind}, intermediate CA", auth=kind)
+    for kind in ("p256", "p384", "p521", "ed25519", "rsa2048"):
+        yield Row(f"certificates made by postern pki, {kind}", auth=f"our-{kind}", needs="postern")
     yield Row("PSK one way, certificate the other", auth="psk,rsa")
     yield Row("certificates of different kinds", auth="ed25519,ecdsa256")
     yield Row("certificates, IPv6 outside", auth="ecdsa256", outer=6)

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.certificates import Authority, Pair
+from lab.certificates import Authority, OurAuthority, Pair
 from lab.charon import Charon, InMachine, InNamespace
 from lab.ends import End, Proof, shown, strongswan
 from lab.namespaces import Lab, Namespace
@@ -101,18 +101,21 @@ class Network:
 class Credentials:
     """Certificates, each kind made when first asked for."""
 
-    def __init__(self, directory: Path):
-        self.directory = directory
-        self.authorities: dict[str, Authority] = {}
+    def __init__(self, directory: Path, postern: Path | None):
+        """`postern`: the program, for the kinds that begin with `our-`."""
+        self.directory, self.postern = directory, postern
+        self.authorities: dict[str, Authority | OurAuthority] = {}
         self.leaves: dict[tuple, Pair] = {}
 
-    def authority(self, kind: str, label: str | None = None) -> Authority:
+    def authority(self, kind: str, label: str | None = None) -> Authority | OurAuthority:
         label = label or kind
         if label not in self.authorities:
-            self.authorities[label] = Authority(self.directory, kind, label)
+            ours = kind.startswith("our-")
+            self.authorities[label] = (OurAuthority(self.directory, kind.removeprefix("our-"), self.postern) if ours
+                                       else Authority(self.directory, kind, label))
         return self.authorities[label]
 
-    def leaf(self, authority: Authority, host: str, days: int = 30) -> Pair:
+    def leaf(self, authority: Authority | OurAuthority, host: str, days: int = 30) -> Pair:
         key = (authority.label, host, days)
         if key not in self.leaves:
             # The kind that is for large certificates has many names in them.
@@ -225,6 +228,9 @@ class StrongSwan:
 
     def why(self) -> str:
         return ""
+
+    def drops(self) -> dict[str, int]:
+        return {}
 
 
 def sa(raw: dict) -> Sa:

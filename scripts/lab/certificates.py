@@ -1,4 +1,4 @@
-"""Certificates for two ends, made by the openssl program: root, intermediate, and a leaf for each end, of one kind of key."""
+"""Certificates for two ends: root, intermediate, and a leaf for each end, of one kind of key. Made by the openssl program, or by `postern pki`."""
 
 from __future__ import annotations
 
@@ -62,3 +62,23 @@ class Authority:
         names = (f"DNS:{host}", *(f"DNS:padding-{number:04}.{host}" for number in range(padding)))
         extensions = LEAF + f"subjectAltName={','.join(names)}\n"
         return self.issue(stem or host, host, extensions, self.intermediate, days)
+
+
+class OurAuthority:
+    """The same by `postern pki`, as a newcomer would."""
+
+    def __init__(self, directory: Path, kind: str, program: Path):
+        self.directory, self.label, self.kind, self.program = directory / f"our-{kind}", f"our-{kind}", kind, program
+        self.directory.mkdir(parents=True)
+        self.root = self.make("root", "ca", subject="C=XX, O=Postern tests, CN=Our root")
+        self.intermediate = self.make("intermediate", "intermediate", self.root, subject="C=XX, O=Postern tests, CN=Our intermediate")
+
+    def make(self, stem: str, verb: str, issuer: Pair | None = None, **options: str) -> Pair:
+        made = Pair(self.directory / f"{stem}.pem", self.directory / f"{stem}.key")
+        signing = ["--ca", str(issuer.certificate), "--ca-key", str(issuer.key)] if issuer else []
+        given = [word for name, value in options.items() for word in (f"--{name}", value)]
+        run(str(self.program), "pki", verb, *signing, *given, "--type", self.kind, "--out", str(made.certificate), "--key-out", str(made.key))
+        return made
+
+    def leaf(self, host: str, **_) -> Pair:
+        return self.make(host, "issue", self.intermediate, subject=f"C=XX, O=Postern tests, CN={host}", san=host)

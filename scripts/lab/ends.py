@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .certificates import Authority, Pair
+from .certificates import Authority, OurAuthority, Pair
 
 # IANA's names, as Postern writes them, and strongSwan's words for the same.
 KEYWORD = {
@@ -26,7 +26,8 @@ LEGACY = {"ENCR_3DES", "ENCR_DES", "ENCR_CAST_128", "AUTH_HMAC_MD5_96", "PRF_HMA
           *(f"ENCR_BLOWFISH_{bits}" for bits in (128, 192, 256))}
 # `list-sas` has its own spelling of a few names.
 SHOWN = {"Curve25519": "CURVE_25519", "ENCR_3DES": "3DES_CBC", "ENCR_DES": "DES_CBC", "ENCR_CAST_128": "CAST_CBC-128",
-         **{f"ENCR_BLOWFISH_{bits}": f"BLOWFISH_CBC-{bits}" for bits in (128, 192, 256)}}
+         **{f"ENCR_BLOWFISH_{bits}": f"BLOWFISH_CBC-{bits}" for bits in (128, 192, 256)},
+         **{f"ENCR_NULL_AUTH_AES_GMAC_{bits}": f"NULL_AES_GMAC-{bits}" for bits in (128, 192, 256)}}
 
 
 def keywords(suite: str) -> str:
@@ -58,7 +59,7 @@ class Proof:
 
     method: str  # psk, certificate
     secret: str = ""
-    authority: Authority | None = None
+    authority: Authority | OurAuthority | None = None
     leaf: Pair | None = None
     send_intermediate: bool = True
 
