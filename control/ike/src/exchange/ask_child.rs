@@ -36,7 +36,7 @@ impl Established {
     ) {
         if received.sa.is_none() {
             let error = received.error().cloned();
-            return self.child_refused(base, draft, error, env);
+            return self.child_refused(base, draft, (error, Stage::Auth), env);
         }
         match draft.answered(received, nr, KeyExchange::Ignored) {
             Ok(agreed) => self.install(base, agreed, None, None, env),
@@ -153,8 +153,8 @@ impl Established {
         env: &mut Env<'_>,
     ) {
         if let Some(error) = received.error() {
-            let error = Some(error.clone());
-            return self.child_refused(base, draft, error, env);
+            let refusal = (Some(error.clone()), draft.stage());
+            return self.child_refused(base, draft, refusal, env);
         }
         let nonce = super::session::sound_nonce(received.nonce.clone());
         let agreed = match nonce {
@@ -337,7 +337,13 @@ impl Established {
     }
 
     /// The peer said no.
-    fn child_refused(&mut self, base: &Base, draft: Draft, error: Option<Note>, env: &mut Env<'_>) {
+    fn child_refused(
+        &mut self,
+        base: &Base,
+        draft: Draft,
+        (error, stage): (Option<Note>, Stage),
+        env: &mut Env<'_>,
+    ) {
         let kind = error.as_ref().map(|error| error.kind);
         let (replaces, settings) = (draft.replaces, Arc::clone(&draft.settings));
         let overtaken = draft.rival.is_some();
@@ -363,7 +369,7 @@ impl Established {
             }
             _ => {}
         }
-        env.fail(refused(base, &draft, kind, env.now));
+        env.fail(refused(base, &draft, kind, (stage, env.now)));
         draft.abandon(env);
         self.failed(base, replaces, &settings, env);
     }
@@ -384,7 +390,8 @@ impl Established {
             wanted.filter(ours).and_then(|id| Group::negotiate(KeyExchangeMethod(id), None));
         let group = group.filter(|group| Some(*group) != draft.group);
         if group.is_none() {
-            env.fail(refused(base, &draft, Some(NotifyType::INVALID_KE_PAYLOAD), env.now));
+            let kind = Some(NotifyType::INVALID_KE_PAYLOAD);
+            env.fail(refused(base, &draft, kind, (draft.stage(), env.now)));
             let (replaces, settings) = (draft.replaces, Arc::clone(&draft.settings));
             draft.abandon(env);
             return self.failed(base, replaces, &settings, env);
@@ -409,10 +416,14 @@ impl Child {
     }
 }
 
-fn refused(base: &Base, draft: &Draft, kind: Option<NotifyType>, now: u64) -> Why {
+fn refused(
+    base: &Base,
+    draft: &Draft,
+    kind: Option<NotifyType>,
+    (stage, now): (Stage, u64),
+) -> Why {
     let said = kind.map_or("an answer without a Child SA".to_owned(), |kind| kind.to_string());
-    let mut why =
-        base.why(now, draft.stage(), Reason::PeerRefused(said)).child(&draft.settings.name);
+    let mut why = base.why(now, stage, Reason::PeerRefused(said)).child(&draft.settings.name);
     let (name, child) = (&base.connection.name, &draft.settings.name);
     match kind {
         Some(NotifyType::TS_UNACCEPTABLE) => {
@@ -424,7 +435,7 @@ fn refused(base: &Base, draft: &Draft, kind: Option<NotifyType>, now: u64) -> Wh
         Some(NotifyType::NO_PROPOSAL_CHOSEN | NotifyType::INVALID_KE_PAYLOAD) => {
             why.offered = draft.proposals.iter().map(Proposal::to_string).collect();
             why.check("the peer accepts none of these proposals").fix(format!(
-                "put a proposal of the peer's into connections.{name}.children.{child}.proposals"
+                "put a proposal of the peer's into connections.{name}.children.{child}.esp"
             ))
         }
         _ => why,

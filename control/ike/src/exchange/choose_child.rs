@@ -8,7 +8,7 @@ use crate::env::Env;
 use crate::ike_sa::{Base, Established};
 use crate::message::{Note, Part, Received, protocol, with_esn};
 use crate::narrow::{Covered, Ts};
-use crate::proposal::{self, Chosen, KeyExchange, Offer};
+use crate::proposal::{self, Chosen, KeyExchange, Kind, Offer};
 use crate::settings;
 use crate::why::{Candidate, Reason, Stage, Why};
 use std::sync::Arc;
@@ -70,7 +70,11 @@ impl Established {
                 why: Some(Box::new(why)),
             });
         }
-        let stage = if replaces.is_some() { Stage::RekeyChild } else { Stage::CreateChild };
+        let stage = match (replaces, exchange) {
+            (Some(_), _) => Stage::RekeyChild,
+            (None, KeyExchange::Ignored) => Stage::Auth,
+            (None, _) => Stage::CreateChild,
+        };
         let (Some(from), Some(to)) = (&received.ts_initiator, &received.ts_responder) else {
             return Err(Denied::quietly(NotifyType::INVALID_SYNTAX));
         };
@@ -146,9 +150,14 @@ fn choose(
         let mut why = base.why(now, stage, Reason::NoProposalChosen).child(&settings.name);
         why.offered = offers.iter().map(|offer| offer.proposal.to_string()).collect();
         why.fix = offers.first().map(|offer| {
+            // As the file has it: there ESN is a key of its own.
+            let named = offer.proposal.transforms.iter().filter(|one| one.kind != Kind::Esn);
+            let suite: Vec<_> = named.map(ToString::to_string).collect();
             format!(
-                "connections.{}.children.{}.proposals: [{}]",
-                base.connection.name, settings.name, offer.proposal
+                "connections.{}.children.{}.esp: {}",
+                base.connection.name,
+                settings.name,
+                suite.join("/")
             )
         });
         why.candidates = candidates;
