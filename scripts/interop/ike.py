@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from lab import cli
@@ -19,7 +20,7 @@ from lab.traffic import ping
 
 from .ike_postern import Postern
 from .ike_rows import Row, rows
-from .ike_world import LAN, Child, Credentials, KernelPeer, Network, StrongSwan, UserspacePeer, ends
+from .ike_world import LAN, Child, Credentials, KernelPeer, Network, StrongSwan, UserspacePeer, ends, shared
 
 SECONDS = 30  # that a negotiation may take on a busy machine, with the largest group
 
@@ -131,7 +132,8 @@ def rekeyed(world: World, row: Row, seconds: int = 18) -> str:
     counts = re.search(r"(\d+) packets transmitted, (\d+) received", pings.log.read_text())
     expect(bool(counts), pings.tail())
     seen = f"{len(children)} Child SAs, {len(sas)} IKE SAs"
-    expect(counts[1] == counts[2], f"{int(counts[1]) - int(counts[2])} of {counts[1]} pings lost: {missing(pings.log.read_text())}; {seen}; {world.gateway.drops()}")
+    lost = missing(pings.log.read_text())
+    expect(counts[1] == counts[2], f"{int(counts[1]) - int(counts[2])} of {counts[1]} pings lost, {lost}; {seen}; {world.gateway.drops()}")
     life = {*row.gateway, *row.peer}
     expect(len(children) >= 3 or not {"rekey_child", "reauth"} & life, seen)
     expect(len(sas) >= 3 or not {"rekey_ike", "reauth"} & life, seen)
@@ -225,6 +227,24 @@ def on_demand(world: World, row: Row) -> str:
     return ""
 
 
+def swapped(world: World, row: Row) -> str:
+    """Another pre-shared key at both ends: nothing that is established moves, and the next connection needs the new one."""
+    world.up(row)
+    child, _ = agreed(world, row)
+    new = shared("another secret of the tests, and long enough")
+    gateway, peer = (replace(end, **new) for end in ends(row, world.credentials))
+    world.gateway.change(gateway)
+    world.ping()
+    expect(agreed(world, row)[0].spi_in == child.spi_in, "another Child SA than before")
+    world.down(row)
+    expect(bool(world.sides[row.roles[0]].up(10)), "the old key still counts at the gateway")
+    world.peer.configure(peer)
+    world.up(row)
+    world.ping()
+    world.down(row)
+    return ""
+
+
 def refused(world: World, row: Row) -> str:
     """It must fail, and the gateway must name the field that it was."""
     failed = world.sides[row.roles[0]].up(15)
@@ -237,7 +257,7 @@ def refused(world: World, row: Row) -> str:
     return why.strip().replace("\n", " ")[:300]
 
 
-TESTS = {"tunnel": tunnel, "rekeyed": rekeyed, "dead_peer": dead_peer, "at_start": at_start, "on_demand": on_demand, "rebound": rebound, "refused": refused}
+TESTS = {test.__name__: test for test in (tunnel, rekeyed, dead_peer, at_start, on_demand, rebound, refused, swapped)}
 
 
 def main() -> int:

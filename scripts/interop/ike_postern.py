@@ -47,6 +47,10 @@ class Postern:
         wait_for("Postern to forget what is no longer configured", lambda: not self.sas(), 10)
         self.apply(end)
 
+    def change(self, end: End) -> None:
+        """The same connection, told differently."""
+        self.apply(replace(end, name=self.name))
+
     def revive(self) -> None:
         for program, start in ((self.gateway.dataplane, self.gateway.start_dataplane), (self.gateway.control, self.gateway.start_control)):
             if not program.alive:

@@ -120,6 +120,7 @@ def lives() -> list[Row]:
     yield Row("peer killed: found dead, cleared", "dead_peer", gateway={"dpd": 1})
     yield Row("peer killed: found dead, restarted when it is back", "dead_peer", roles=("gateway",), gateway={"dpd": 1, "on_dead": "restart"})
     yield Row("on demand, by the first packet", "on_demand", roles=("gateway",), gateway={"start": "ondemand"}, needs="postern")
+    yield Row("another pre-shared key while it is up", "swapped", needs="postern")
     yield Row("at start", "at_start", roles=("gateway",), gateway={"start": "auto"})
 
 
@@ -138,7 +139,8 @@ def mismatches() -> list[Row]:
     yield row("PRF", "prf: .*512", none, peer={"ike": (DEFAULT_IKE.replace("384", "512"),)})
     yield row("DH group", "key exchange: .*MODP_2048", none, peer={"ike": (DEFAULT_IKE.replace("Curve25519", "MODP_2048"),)})
     yield row("ESP encryption", "encryption: .*GCM_16_128", none, peer={"esp": ("ENCR_AES_GCM_16_128",)})
-    yield row("ESP integrity", "integrity: .*SHA1", none, esp="ENCR_AES_CBC_256/AUTH_HMAC_SHA2_256_128", peer={"esp": ("ENCR_AES_CBC_256/AUTH_HMAC_SHA1_96",)})
+    yield row("ESP integrity", "integrity: .*SHA1", none, esp="ENCR_AES_CBC_256/AUTH_HMAC_SHA2_256_128",
+              peer={"esp": ("ENCR_AES_CBC_256/AUTH_HMAC_SHA1_96",)})
     yield row("traffic selectors", "10.77.0.0", "TS_UNACCEPTABLE", peer={"local_ts": ("10.77.0.0/24",)})
     yield row("pre-shared key", "key|psk", failed, peer={"secret": "another secret than that of the gateway"})
     yield row("the peer's identity", "stranger.test", f"stranger.test|{failed}", peer={"identity": "stranger.test"})

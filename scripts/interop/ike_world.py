@@ -83,7 +83,8 @@ class Network:
         machine = Machine(self.lab, self.router, "guest0", *(f"{address}/24" for address in GUEST[4]), f"{GUEST[6][0]}/64")
         self.join("guest0")
         v4, v6 = ROUTER["guest0"]
-        machine.run(f"ip addr add {LAN[4][1]}/32 dev lo; ip addr add {LAN[6][1]}/128 dev lo; ip route add default via {v4}; ip -6 route add default via {v6}")
+        machine.run(f"ip addr add {LAN[4][1]}/32 dev lo; ip addr add {LAN[6][1]}/128 dev lo")
+        machine.run(f"ip route add default via {v4}; ip -6 route add default via {v6}")
         return machine
 
     def rebind(self) -> None:
@@ -148,8 +149,13 @@ def ends(row: Row, credentials: Credentials) -> tuple[End, End]:
             "remote_proof": proof, "local_ts": PEER_TS, "remote_ts": GATEWAY_TS, **common}
     changed = dict(row.peer)
     if secret := changed.pop("secret", None):
-        changed["proof"] = changed["remote_proof"] = Proof("psk", secret=secret)
+        changed |= shared(secret)
     return End(**{**gateway, **row.gateway}), End(**{**peer, **changed})
+
+
+def shared(secret: str) -> dict:
+    """The fields of an end that make both proofs this key."""
+    return {"proof": Proof("psk", secret=secret), "remote_proof": Proof("psk", secret=secret)}
 
 
 @dataclass
@@ -200,6 +206,10 @@ class StrongSwan:
         if not self.alive:
             self.start()
         self.daemon.clear()
+        self.change(end)
+
+    def change(self, end: End) -> None:
+        """Tells it something new; what is established goes on."""
         for proof, identity in ((end.proof, end.identity), (end.remote_proof, end.remote_identity)):
             if proof.method == "psk":
                 both = end.proof.method == end.remote_proof.method

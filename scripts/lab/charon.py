@@ -37,6 +37,7 @@ def configuration(vici: str, loaded: tuple[str, str], retransmit: tuple[float, i
   retransmit_tries = {retransmit[1]}
   fragment_size = 1280
   accept_private_algs = yes
+  make_before_break = yes
   install_virtual_ip = no
   plugins {{
     vici {{ socket = {vici} }}
