@@ -258,6 +258,7 @@ pub fn run(command: &Pki) -> Result<Told, String> {
                 }
                 (_, Some(file), _) => (nobody()?, Vec::new(), any_public(file)?),
                 (_, _, Some(file)) => {
+                    vacant(&[file, out], *over)?;
                     let key = PrivateKey::generate(kind.kind).map_err(text)?;
                     secret(file, key.to_pem().as_bytes(), *over)?;
                     (nobody()?, Vec::new(), key.public_key().clone())
@@ -343,6 +344,7 @@ fn make_ca(by: Option<&By>, made: &Made, limits: &Limits, over: Over) -> Result<
                 .map_err(text)?
         }
     };
+    vacant(&[&made.key_out, &made.out], over)?;
     secret(&made.key_out, key.to_pem().as_bytes(), over)?;
     public(&made.out, certificate.to_pem().as_bytes(), over)?;
     Ok(told("ca", &[&made.out, &made.key_out], certificate_lines(&certificate)))
@@ -386,6 +388,16 @@ fn password(path: &Path) -> Result<Zeroizing<String>, String> {
     Ok(Zeroizing::new(whole.lines().next().unwrap_or_default().to_owned()))
 }
 
+/// Asked before the first of several files is written, so that none is left without the others.
+fn vacant(paths: &[&Path], over: Over) -> Result<(), String> {
+    let taken = paths.iter().find(|path| !over.force && path.exists());
+    taken.map_or(Ok(()), |path| Err(there_already(path)))
+}
+
+fn there_already(path: &Path) -> String {
+    format!("{} is there already; --force overwrites it", path.display())
+}
+
 /// A file for its owner alone.
 fn secret(path: &Path, octets: &[u8], over: Over) -> Result<(), String> {
     write(path, octets, 0o600, over)
@@ -403,9 +415,7 @@ fn write(path: &Path, octets: &[u8], mode: u32, over: Over) -> Result<(), String
     let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
     let written = file.and_then(|mut file| file.write_all(octets).and_then(|()| file.sync_all()));
     written.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => {
-            format!("{} is there already; --force overwrites it", path.display())
-        }
+        std::io::ErrorKind::AlreadyExists => there_already(path),
         _ => format!("{} cannot be written: {error}", path.display()),
     })
 }

@@ -521,7 +521,7 @@ impl Room {
         let mut outcome = Outcome {
             version: crate::view::VERSION,
             applied: false,
-            unchanged: plan.unchanged,
+            unchanged: plan.unchanged + self.halves.staying(&connections),
             steps: steps.chain(connections).collect(),
             restart: plan.restart.clone(),
             warnings: Vec::new(),

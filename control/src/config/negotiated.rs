@@ -7,7 +7,7 @@ use super::problem::{Place, Problems};
 use super::proposals::{self, EspProposal, IkeProposal};
 use super::text::{Address, AddressSet, Label, Span, TrafficSelectorText};
 use super::tunnel::{Covers, Tunnels};
-use ike::proposal::{Proposal, Transform};
+use ike::proposal::{Kind, Proposal, Transform};
 use ike::settings::{
     Accept, ChildLifetime, Credential, Dpd, Encap, Fragmentation, IkeLifetime, Limits, LocalAuth,
     RemoteAuth, Schedule, Start, Then, Traffic, Unique,
@@ -462,8 +462,9 @@ impl Tunnels<'_> {
             Some(on) => vec![Transform::esn(on?)],
         };
         let with_esn = |proposal: &Proposal| {
-            let transforms = proposal.transforms.iter().chain(&esn).copied().collect();
-            Proposal { transforms }
+            let says = proposal.of(Kind::Esn).next().is_some();
+            let more = esn.iter().filter(|_| !says);
+            Proposal { transforms: proposal.transforms.iter().chain(more).copied().collect() }
         };
         let Some(field) = &child.esp else {
             let usual = EspProposal::from_str(proposals::ESP).ok()?;

@@ -29,7 +29,7 @@ pub struct IkeProposal {
 /// Transforms for ESP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EspProposal {
-    /// As the core wants it; without ESN, which has a key of its own in the file.
+    /// As the core wants it. ESN has a key of its own in the file and need not stand here.
     pub proposal: Proposal,
     /// Names of transforms that must be asked for with `legacy: true`.
     pub legacy: Vec<String>,
@@ -79,8 +79,14 @@ fn ike_names() -> Vec<String> {
 }
 
 fn esp_part(name: &str) -> Result<Option<Part>, String> {
-    if name == "NONE" {
-        return Ok(Some(Part { transform: Transform::key_exchange(0), legacy: false }));
+    let plain = match name {
+        "NONE" => Some(Transform::key_exchange(0)),
+        "ESN" => Some(Transform::esn(true)),
+        "NO_ESN" => Some(Transform::esn(false)),
+        _ => None,
+    };
+    if let Some(transform) = plain {
+        return Ok(Some(Part { transform, legacy: false }));
     }
     if let Some((transform, legacy)) = group(name) {
         return Ok(Some(Part { transform, legacy }));
@@ -277,6 +283,9 @@ mod tests {
             Ok("ENCR_AES_GCM_16_256/Curve25519/ECP_384/MODP_3072/NONE")
         );
         assert_eq!(esp("ENCR_NULL/AUTH_KPDK_MD5").as_deref(), Ok("ENCR_NULL/AUTH_KPDK_MD5"));
+        // As `postern why` shows what a peer offers.
+        let offered = "ENCR_AES_CBC_256/AUTH_HMAC_SHA1_96/NO_ESN";
+        assert_eq!(esp(offered).as_deref(), Ok(offered));
     }
 
     #[test]

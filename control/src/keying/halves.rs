@@ -3,7 +3,7 @@
 use super::slots::{Pool, Slots};
 use crate::apply::{Fault, Link, explain};
 use crate::config::{Config, Standing};
-use crate::plan::Beside;
+use crate::plan::{Beside, StepView};
 use ike::action::{Direction, Endpoint, Half, HalfLifetime, Lineage, Order, Packet, Ticket};
 use sadb::{Encap, Event, Name, Policy, Sa, SaKeys, Suite, Verb, Verdict};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -322,6 +322,9 @@ impl Halves {
         batch: &mut Batch,
     ) -> Result<(), Trouble> {
         let refuse = |why: &str| Trouble::Refused(why.to_owned());
+        if self.installed.contains_key(&(half.direction, half.spi, half.lineage)) {
+            return Err(refuse("the peer gave the SPI of the SA that this one is to replace"));
+        }
         let number = match self.tunnels.get(&half.lineage) {
             Some(tunnel) => tunnel.number,
             None => self
@@ -583,6 +586,16 @@ impl Halves {
             }
         }
         orders
+    }
+
+    /// How many halves stay as they are while this is done to connections.
+    pub fn staying(&self, steps: &[StepView]) -> usize {
+        let ends = |connection: &str| {
+            let is = |step: &&StepView| step.name.as_deref() == Some(connection);
+            steps.iter().filter(is).any(|step| step.action != "credentials")
+        };
+        let stays = |tunnel: &&Tunnel| !ends(&tunnel.connection);
+        self.tunnels.values().filter(stays).map(|tunnel| tunnel.halves).sum()
     }
 
     /// Whether any half is installed.
