@@ -3,7 +3,7 @@
 use crate::config::{Config, SaPlan};
 use sadb::{Direction, Name, Policy, Sa, SaStatus, Setup, Verdict};
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Sequence numbers left free when an SA goes on under another record: the old one may still send meanwhile.
 const CARRY_GAP: u64 = 1 << 16;
@@ -95,25 +95,24 @@ pub struct Beside {
     pub tunnels: HashSet<u32>,
     /// The tunnel of each child of [`Config::standing`].
     pub standing: Vec<u32>,
-    /// Policy entries of what it negotiated, by the standing child before whose own entries they are searched.
+    /// Policy entries of what it negotiated, by the standing child before whose own entries they are searched; each child
+    /// once.
     pub entries: Vec<(u32, Vec<Policy>)>,
 }
 
 impl Beside {
     /// The whole SPD: what was negotiated stands before what stands for a child as long as nothing is.
     pub fn compose(&self, configured: &[Policy]) -> Vec<Policy> {
-        let mut left: Vec<_> = self.entries.iter().collect();
+        let mut left: BTreeMap<u32, &[Policy]> =
+            self.entries.iter().map(|(before, entries)| (*before, entries.as_slice())).collect();
         let mut all = Vec::with_capacity(configured.len());
         for policy in configured {
             if let Verdict::Protect { tunnel } = policy.verdict {
-                let (own, others): (Vec<_>, _) =
-                    left.into_iter().partition(|(of, _)| *of == tunnel);
-                all.extend(own.into_iter().flat_map(|(_, entries)| entries));
-                left = others;
+                all.extend_from_slice(left.remove(&tunnel).unwrap_or_default());
             }
             all.push(*policy);
         }
-        all.extend(left.into_iter().flat_map(|(_, entries)| entries));
+        all.extend(left.into_values().flatten());
         all
     }
 }
