@@ -127,7 +127,7 @@ pub(crate) fn clear(turn: &mut Turn<'_>, mut plain: Plain, via: Via) {
 }
 
 /// Counts the TTL or hop limit of a forwarded packet down; false when it would reach zero (RFC 1812 §5.3.1).
-#[inline]
+#[inline(always)]
 pub(crate) fn count_down(frame: &mut Frame, ip: &Summary) -> bool {
     let left =
         if ip.is_v4() { ipv4::decrement_ttl(frame) } else { ipv6::decrement_hop_limit(frame) };

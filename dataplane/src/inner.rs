@@ -25,11 +25,12 @@ pub(crate) fn send<'t>(turn: &mut Turn<'t>, batch: &mut Batch<'t>, headers: &[Su
         })
         .collect();
     for ((opened, ip), port) in batch.drain(..).zip(headers).zip(ports) {
-        match (opened.fate, port) {
-            (Ok(()), Some(port)) => turn.enqueue(port, opened.frame, DropReason::TxFull),
-            (Ok(()), None) => deliver(turn, opened.frame, *ip),
-            (Err(DropReason::Dummy), _) => turn.drop(opened.frame, DropReason::Dummy),
-            (Err(why), _) => refuse(turn, opened, why),
+        let Sealed { frame, sa, sequence, flow_label, fate, .. } = opened;
+        match (fate, port) {
+            (Ok(()), Some(port)) => turn.enqueue(port, frame, DropReason::TxFull),
+            (Ok(()), None) => deliver(turn, frame, *ip),
+            (Err(DropReason::Dummy), _) => turn.drop(frame, DropReason::Dummy),
+            (Err(why), _) => refuse(turn, frame, why, sa, sequence, flow_label),
         }
     }
 }

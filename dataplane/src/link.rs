@@ -4,12 +4,12 @@ use crate::packet::Summary;
 use crate::tables::{InterfaceInfo, Tags};
 use crate::turn::Turn;
 use sadb::DropReason;
-use wire::ethernet::{Ethernet, Header};
+use wire::ethernet::{Ethernet, HEADER, Header};
 use wire::iana::EtherType;
 use xsk::{Frame, NoRoom};
 
 /// Takes the link header off and checks the IP packet below; what follows the packet is cut.
-#[inline]
+#[inline(always)]
 pub(crate) fn arrive(frame: &mut Frame, ip: &mut Summary) -> Result<(), DropReason> {
     let v4 = strip(frame)?;
     ip.read(frame)?;
@@ -37,6 +37,16 @@ pub(crate) fn bare(turn: &mut Turn<'_>, mut frame: Frame) -> Option<(Frame, Summ
 /// Whether IPv4 stood below, or IPv6.
 #[inline]
 fn strip(frame: &mut Frame) -> Result<bool, DropReason> {
+    if let Some([.., 0x08, 0x00]) = frame.first_chunk::<HEADER>() {
+        frame.pull(HEADER); // untagged IPv4, without a look at tags
+        return Ok(true);
+    }
+    labelled(frame)
+}
+
+/// As [`strip`], whatever the header.
+#[inline(never)]
+fn labelled(frame: &mut Frame) -> Result<bool, DropReason> {
     let link = Ethernet::parse(frame).map_err(|_| DropReason::MalformedEthernet)?;
     let v4 = match link.ethertype() {
         EtherType::IPV4 => true,
@@ -59,7 +69,7 @@ pub(crate) struct Link<'t> {
 
 impl Link<'_> {
     /// Puts a link header on, tagged where the way leads into a VLAN.
-    #[inline]
+    #[inline(always)]
     pub fn cover(&self, frame: &mut Frame, v4: bool) -> Result<(), DropReason> {
         let ethertype = if v4 { EtherType::IPV4 } else { EtherType::IPV6 };
         let header = Header { destination: self.destination, source: self.port.mac, ethertype };
@@ -69,6 +79,7 @@ impl Link<'_> {
         }
     }
 
+    #[inline(never)]
     /// Priority and drop eligibility stay 0, as with the kernel's VLANs while they map none.
     fn tagged(&self, frame: &mut Frame, place: u16, header: Header) -> Result<(), DropReason> {
         let vlan = self.port.vlans.get(usize::from(place)).ok_or(DropReason::InterfaceDown)?;
