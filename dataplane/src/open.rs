@@ -35,11 +35,15 @@ pub(crate) fn flush<'t>(turn: &mut Turn<'t>, batch: &mut Batch<'t>, headers: &mu
     open(batch);
     stage::mark(Stage::Open);
     let mut tally = Tally::default();
-    for (sealed, ip) in batch.iter_mut().zip(headers.iter_mut()) {
+    let (mut before, mut rest) = (None, &mut *headers);
+    for sealed in batch.iter_mut() {
+        let Some((ip, behind)) = rest.split_first_mut() else { break };
+        rest = behind;
         sealed.fate = sealed.fate.and_then(|()| fresh(sealed));
         if sealed.fate.is_ok() {
-            sealed.fate = inner::unwrap(turn, sealed, ip);
+            sealed.fate = inner::unwrap(turn, sealed, ip, before);
             tally.add(turn, sealed);
+            before = sealed.fate.is_ok().then_some((sealed.sa, &*ip));
         }
     }
     tally.settle(turn);

@@ -29,8 +29,8 @@ pub(crate) fn from_inside(turn: &mut Turn<'_>, port: usize, arrived: &mut Vec<Fr
         looks.map(|(frame, ip)| inside(turn, port, frame, ip)).collect();
     let fates = judge(turn, &sound, &headers);
     let mut ready = Batch::default();
-    for ((frame, ip), fate) in arrived.drain(..).zip(&headers).zip(fates) {
-        match fate {
+    for ((frame, ip), fate) in arrived.drain(..).zip(&headers).zip(&fates) {
+        match *fate {
             Fate::Policy(verdict) => {
                 policy::act(turn, frame, ip, Origin::Inside { port }, verdict, &mut ready);
             }
@@ -102,10 +102,7 @@ fn judge(
         if let Err(why) = *sound {
             return Fate::Drop(why);
         }
-        let same = |other: &Summary| {
-            other.destination == ip.destination && other.leaving() == ip.leaving()
-        };
-        if let Some((_, fate)) = before.filter(|(other, _)| same(other)) {
+        if let Some((_, fate)) = before.filter(|(other, _)| other.is_of_flow(ip)) {
             return fate;
         }
         let fate = of_flow(turn, &ip.leaving());

@@ -217,11 +217,12 @@ fn mark_unsealed(sa: &Outbound, packets: &mut [Packet]) {
 
 /// Up to the link header.
 fn finish(sa: &Outbound, link: Option<Link<'_>>, packets: &mut [Packet]) {
+    let cover = link.map(|link| link.header(sa.outer.is_v4()));
     for packet in packets.iter_mut().filter(|packet| packet.refused.is_none()) {
         let frame = &mut packet.frame;
-        let done = match (link, sa.outer.wants_checksum() && sa.outer.checksum(frame).is_none()) {
+        let done = match (&cover, sa.outer.wants_checksum() && sa.outer.checksum(frame).is_none()) {
             (_, true) => Err(DropReason::NoRoom),
-            (Some(link), false) => link.cover(frame, sa.outer.is_v4()),
+            (Some(cover), false) => cover.put(frame),
             (None, false) => Ok(()),
         };
         packet.refused = done.err();
