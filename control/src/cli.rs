@@ -14,6 +14,7 @@ use crate::{config, table, view};
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -259,13 +260,17 @@ impl Reader<'_> {
 impl Reader<'_> {
     /// The shared region does not know of IKE: control says what it can, if it answers.
     fn status(&self, asker: &Asker) -> Result<String, Failed> {
-        let ike = asker.ask::<IkeView>("GET", "/v1/ike", ASK).ok();
+        let alive = Cell::new(true);
         let quiet = |ike: &IkeView| ike.connections.is_empty() && ike.ike_sas.is_empty();
-        let shown = self.show(
-            "/v1/status",
-            |region| Ok(view::Status { ike: None, ..view::status(region, None) }),
-            table::status,
-        )?;
+        let of = |region: &sadb::Region| {
+            let status = view::status(region, None);
+            alive.set(status.control.alive);
+            Ok(view::Status { ike: None, ..status })
+        };
+        let shown = self.show("/v1/status", of, table::status)?;
+        // Who says nothing is not waited for.
+        let ask = || asker.ask::<IkeView>("GET", "/v1/ike", ASK).ok();
+        let ike = alive.get().then(ask).flatten();
         match (self.output, ike) {
             (_, None) => Ok(shown),
             (Output::Table, Some(ike)) if quiet(&ike) => Ok(shown),
