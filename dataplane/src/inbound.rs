@@ -13,12 +13,14 @@ use wire::natt::{self, Natt};
 use wire::udp::{self, Udp};
 use xsk::Frame;
 
-/// An ESP packet's header.
+/// An ESP packet's header, and how it came.
 #[derive(Clone, Copy)]
 pub(crate) struct Esp {
     pub spi: u32,
     /// The low 32 bits of the number.
     pub sequence: u32,
+    /// Source and destination port of the UDP datagram around it, if there was one.
+    pub encap: Option<(u16, u16)>,
 }
 
 /// What a frame from outside turned out to be.
@@ -83,7 +85,7 @@ fn sort<'t>(
     sealed: &mut Batch<'t>,
 ) {
     match arrival {
-        Arrival::Esp(esp) => lookup::find(turn, frame, ip, esp, sealed),
+        Arrival::Esp(esp) => sealed.extend(lookup::find(turn, frame, ip, esp)),
         Arrival::Keepalive => {
             turn.count(Counter::Keepalives);
             turn.desk.pool.put(frame);
@@ -120,7 +122,7 @@ fn classify(turn: &Turn<'_>, frame: &mut Frame, ip: &Summary) -> Arrival {
     match ip.protocol {
         IpProtocol::ESP if ours => {
             frame.pull(ip.header_len);
-            esp(frame)
+            esp(frame, None)
         }
         IpProtocol::UDP if ours => datagram(turn, frame, ip),
         _ => Arrival::Plain,
@@ -128,9 +130,9 @@ fn classify(turn: &Turn<'_>, frame: &mut Frame, ip: &Summary) -> Arrival {
 }
 
 #[inline]
-fn esp(frame: &Frame) -> Arrival {
+fn esp(frame: &Frame, encap: Option<(u16, u16)>) -> Arrival {
     match esp::Esp::parse(frame) {
-        Ok(esp) => Arrival::Esp(Esp { spi: esp.spi(), sequence: esp.sequence() }),
+        Ok(esp) => Arrival::Esp(Esp { spi: esp.spi(), sequence: esp.sequence(), encap }),
         Err(_) => Arrival::Bad(DropReason::Runt),
     }
 }
@@ -155,7 +157,7 @@ fn datagram(turn: &Turn<'_>, frame: &mut Frame, ip: &Summary) -> Arrival {
         Natt::Esp(_) => {
             frame.pull(ip.header_len + udp::HEADER);
             frame.truncate(esp_len);
-            esp(frame)
+            esp(frame, Some(ports))
         }
     }
 }

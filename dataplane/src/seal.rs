@@ -69,12 +69,6 @@ impl<'t> Batch<'t> {
         Way::Kept(self.ways.len() - 1)
     }
 
-    /// The SA of the packet before, if it is this tunnel's.
-    #[inline]
-    pub fn sender(&self, tunnel: u32) -> Option<&'t Outbound> {
-        self.runs.last().map(|run| run.sa).filter(|sa| sa.tunnel == tunnel)
-    }
-
     /// The next packets are of this SA and go this way, in frames of at most so many octets. The batch must not be
     /// full.
     #[inline]
@@ -142,11 +136,8 @@ pub(crate) fn flush<'t>(turn: &mut Turn<'t>, batch: &mut Batch<'t>) {
         encapsulate(run.sa, packets);
     }
     stage::mark(Stage::Encapsulate);
-    let refused = seal(batch);
+    seal(batch);
     stage::mark(Stage::Seal);
-    if refused > 0 {
-        batch.runs_mut().for_each(|(run, packets)| mark_unsealed(run.sa, packets));
-    }
     for (run, packets) in pairs(&batch.runs, &mut batch.packets) {
         let link = run.way.via(&batch.ways).and_then(|via| forward::link(turn.tables, via));
         finish(run.sa, link, packets);
@@ -192,8 +183,7 @@ fn trail(tail: &mut [u8], pad: usize, next_header: IpProtocol) -> Option<()> {
     Some(())
 }
 
-/// How many packets could not be sealed.
-fn seal(batch: &mut Batch<'_>) -> usize {
+fn seal(batch: &mut Batch<'_>) {
     let mut jobs = ArrayVec::<_, BATCH>::new();
     for (Run { sa, .. }, packets) in batch.runs_mut() {
         for Packet { frame, sequence, .. } in packets.iter_mut().filter(|p| p.refused.is_none()) {
@@ -201,32 +191,31 @@ fn seal(batch: &mut Batch<'_>) -> usize {
             jobs.push(crypto::Seal { key: &sa.key, sequence: *sequence, packet });
         }
     }
-    crypto::seal(&mut jobs)
-}
-
-/// A packet that could not be sealed is all zeros behind its outer header, and stays.
-#[cold]
-fn mark_unsealed(sa: &Outbound, packets: &mut [Packet]) {
-    for packet in packets.iter_mut().filter(|packet| packet.refused.is_none()) {
-        let spi = packet.frame.get(sa.outer.len()..).and_then(|esp| esp.first_chunk());
-        if spi != Some(&sa.spi.to_be_bytes()) {
-            packet.refused = Some(DropReason::SequenceExhausted);
-        }
-    }
+    crypto::seal(&mut jobs);
 }
 
 /// Up to the link header.
 fn finish(sa: &Outbound, link: Option<Link<'_>>, packets: &mut [Packet]) {
-    let cover = link.map(|link| link.header(sa.outer.is_v4()));
     for packet in packets.iter_mut().filter(|packet| packet.refused.is_none()) {
-        let frame = &mut packet.frame;
-        let done = match (&cover, sa.outer.wants_checksum() && sa.outer.checksum(frame).is_none()) {
-            (_, true) => Err(DropReason::NoRoom),
-            (Some(cover), false) => cover.put(frame),
-            (None, false) => Ok(()),
-        };
+        let done = close(sa, &mut packet.frame).and_then(|()| match link {
+            Some(link) => link.cover(&mut packet.frame, sa.outer.is_v4()),
+            None => Ok(()),
+        });
         packet.refused = done.err();
     }
+}
+
+/// A packet that could not be sealed is all zeros behind its outer header, and stays.
+#[inline]
+fn close(sa: &Outbound, frame: &mut Frame) -> Result<(), DropReason> {
+    let spi = frame.get(sa.outer.len()..).and_then(|esp| esp.first_chunk());
+    if spi != Some(&sa.spi.to_be_bytes()) {
+        return Err(DropReason::SequenceExhausted);
+    }
+    if sa.outer.wants_checksum() && sa.outer.checksum(frame).is_none() {
+        return Err(DropReason::NoRoom);
+    }
+    Ok(())
 }
 
 fn leave(turn: &mut Turn<'_>, batch: &mut Batch<'_>) {
