@@ -69,7 +69,8 @@ impl<'l, const N: usize, const P: usize> Span<'l, N, P> {
             let piece = lane.map_or(&[][..], |lane| lane.piece(done));
             // no lane has nothing left; if one had, it would repeat a block that is there
             span.count = span.count.min(piece.len()).max(1);
-            *start = piece.first().unwrap_or(const { &[[0; 16]; P] });
+            // from the slice, not from its first block: it stands for all that lie behind it
+            *start = if piece.is_empty() { const { &[[0; 16]; P] } } else { piece.as_ptr() };
         }
         span
     }
