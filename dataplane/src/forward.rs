@@ -1,6 +1,6 @@
 //! The next hop: routes, neighbours, TTL, and what is too big for a link.
 use crate::fib::{Hop, Mac};
-use crate::link::Link;
+use crate::link::{Cover, Link};
 use crate::packet::{Origin, Plain, Summary};
 use crate::tables::Tables;
 use crate::turn::Turn;
@@ -68,25 +68,36 @@ pub(crate) fn deliver(turn: &mut Turn<'_>, plain: Plain) {
     }
 }
 
-/// The usual case of [`deliver`] for what came out of a tunnel: to a known neighbour on the inside, and it fits. Then
-/// the link header is on and the port is named; else nothing has happened.
-#[inline]
-pub(crate) fn straight(turn: &mut Turn<'_>, frame: &mut Frame, ip: &Summary) -> Option<usize> {
-    let to = ip.destination;
-    let locals = &turn.tables.locals;
-    if locals.contains(to) || locals.is_broadcast(to) || martian::address(to) {
+/// The usual case of [`deliver`] for what came out of a tunnel: to a known neighbour on the inside.
+pub(crate) struct Straight<'t> {
+    pub to: IpAddr,
+    mtu: usize,
+    port: usize,
+    cover: Cover<'t>,
+}
+
+/// That way to `to`, whose packets were found to be no martians.
+pub(crate) fn straight<'t>(turn: &mut Turn<'t>, to: IpAddr) -> Option<Straight<'t>> {
+    let tables = turn.tables;
+    if tables.locals.contains(to) || tables.locals.is_broadcast(to) {
         return None;
     }
-    let via = match turn.desk.hops.recall(to) {
-        Some(via) => via,
-        None => &find(turn, to).ok()?,
-    };
-    let link = link(turn.tables, via)?;
-    let fits = ip.total_len <= usize::from(via.mtu) && frame.headroom() >= MAX_HEADER;
-    if !fits || link.port.role == Role::Outside || !count_down(frame, ip) {
-        return None;
+    let via = via(turn, to).ok()?;
+    let link = link(tables, &via).filter(|link| link.port.role == Role::Inside)?;
+    let (mtu, port) = (via.mtu.into(), link.port.port);
+    Some(Straight { to, mtu, port, cover: link.header(to.is_ipv4()) })
+}
+
+impl Straight<'_> {
+    /// The port, with the link header on, if the packet fits; else nothing has happened.
+    #[inline(always)]
+    pub fn send(&self, frame: &mut Frame, ip: &Summary) -> Option<usize> {
+        let fits = ip.total_len <= self.mtu && frame.headroom() >= MAX_HEADER;
+        if !fits || !count_down(frame, ip) {
+            return None;
+        }
+        self.cover.put(frame).ok().map(|()| self.port)
     }
-    link.cover(frame, ip.is_v4()).ok().map(|()| link.port.port)
 }
 
 /// For the gateway itself. Its own ESP inside a tunnel would be a tunnel in itself.
@@ -127,7 +138,7 @@ pub(crate) fn clear(turn: &mut Turn<'_>, mut plain: Plain, via: Via) {
 }
 
 /// Counts the TTL or hop limit of a forwarded packet down; false when it would reach zero (RFC 1812 §5.3.1).
-#[inline]
+#[inline(always)]
 pub(crate) fn count_down(frame: &mut Frame, ip: &Summary) -> bool {
     let left =
         if ip.is_v4() { ipv4::decrement_ttl(frame) } else { ipv6::decrement_hop_limit(frame) };
@@ -144,7 +155,7 @@ pub(crate) fn link<'t>(tables: &'t Tables, via: &Via) -> Option<Link<'t>> {
 /// An IP packet out of a port: link header on, or waiting for the neighbour.
 pub(crate) fn send(turn: &mut Turn<'_>, mut frame: Frame, via: Via, v4: bool) {
     let Some(link) = link(turn.tables, &via) else { return hold(turn, frame, via, v4) };
-    match link.cover(&mut frame, v4) {
+    match link.header(v4).put(&mut frame) {
         Ok(()) => turn.enqueue(via.interface, frame, DropReason::TxFull),
         Err(why) => turn.drop(frame, why),
     }

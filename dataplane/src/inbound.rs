@@ -13,14 +13,12 @@ use wire::natt::{self, Natt};
 use wire::udp::{self, Udp};
 use xsk::Frame;
 
-/// An ESP packet's header, and how it came.
+/// An ESP packet's header.
 #[derive(Clone, Copy)]
 pub(crate) struct Esp {
     pub spi: u32,
     /// The low 32 bits of the number.
     pub sequence: u32,
-    /// Source and destination port of the UDP datagram around it, if there was one.
-    pub encap: Option<(u16, u16)>,
 }
 
 /// What a frame from outside turned out to be.
@@ -85,7 +83,7 @@ fn sort<'t>(
     sealed: &mut Batch<'t>,
 ) {
     match arrival {
-        Arrival::Esp(esp) => sealed.extend(lookup::find(turn, frame, ip, esp)),
+        Arrival::Esp(esp) => lookup::find(turn, frame, ip, esp, sealed),
         Arrival::Keepalive => {
             turn.count(Counter::Keepalives);
             turn.desk.pool.put(frame);
@@ -122,7 +120,7 @@ fn classify(turn: &Turn<'_>, frame: &mut Frame, ip: &Summary) -> Arrival {
     match ip.protocol {
         IpProtocol::ESP if ours => {
             frame.pull(ip.header_len);
-            esp(frame, None)
+            esp(frame)
         }
         IpProtocol::UDP if ours => datagram(turn, frame, ip),
         _ => Arrival::Plain,
@@ -130,9 +128,9 @@ fn classify(turn: &Turn<'_>, frame: &mut Frame, ip: &Summary) -> Arrival {
 }
 
 #[inline]
-fn esp(frame: &Frame, encap: Option<(u16, u16)>) -> Arrival {
+fn esp(frame: &Frame) -> Arrival {
     match esp::Esp::parse(frame) {
-        Ok(esp) => Arrival::Esp(Esp { spi: esp.spi(), sequence: esp.sequence(), encap }),
+        Ok(esp) => Arrival::Esp(Esp { spi: esp.spi(), sequence: esp.sequence() }),
         Err(_) => Arrival::Bad(DropReason::Runt),
     }
 }
@@ -157,7 +155,7 @@ fn datagram(turn: &Turn<'_>, frame: &mut Frame, ip: &Summary) -> Arrival {
         Natt::Esp(_) => {
             frame.pull(ip.header_len + udp::HEADER);
             frame.truncate(esp_len);
-            esp(frame, Some(ports))
+            esp(frame)
         }
     }
 }

@@ -1,4 +1,5 @@
 //! What an SA carried: trailer, selectors, ECN, and on its way (RFC 4303 §3.4.4, RFC 4301 §5.2).
+use crate::forward::Straight;
 use crate::open::{Batch, Sealed, refuse};
 use crate::packet::{Origin, Plain, Summary};
 use crate::sa::Inbound;
@@ -17,19 +18,26 @@ use xsk::Frame;
 /// Sends on what was inside of opened packets, and ends those that were refused. The usual case is dealt with where
 /// the frames are, before any of them is moved.
 pub(crate) fn send<'t>(turn: &mut Turn<'t>, batch: &mut Batch<'t>, headers: &[Summary]) {
+    let mut ahead: Option<Straight<'_>> = None;
     let looks = batch.iter_mut().zip(headers);
     let ports: ArrayVec<Option<usize>, BATCH> = looks
         .map(|(opened, ip)| {
-            let usual = opened.fate.is_ok() && !opened.frame.is_large();
-            usual.then(|| forward::straight(turn, &mut opened.frame, ip))?
+            if opened.fate.is_err() || opened.frame.is_large() {
+                return None;
+            }
+            if ahead.as_ref().is_none_or(|ahead| ahead.to != ip.destination) {
+                ahead = forward::straight(turn, ip.destination);
+            }
+            ahead.as_ref()?.send(&mut opened.frame, ip)
         })
         .collect();
     for ((opened, ip), port) in batch.drain(..).zip(headers).zip(ports) {
-        match (opened.fate, port) {
-            (Ok(()), Some(port)) => turn.enqueue(port, opened.frame, DropReason::TxFull),
-            (Ok(()), None) => deliver(turn, opened.frame, *ip),
-            (Err(DropReason::Dummy), _) => turn.drop(opened.frame, DropReason::Dummy),
-            (Err(why), _) => refuse(turn, opened, why),
+        let Sealed { frame, sa, sequence, flow_label, fate, .. } = opened;
+        match (fate, port) {
+            (Ok(()), Some(port)) => turn.enqueue(port, frame, DropReason::TxFull),
+            (Ok(()), None) => deliver(turn, frame, *ip),
+            (Err(DropReason::Dummy), _) => turn.drop(frame, DropReason::Dummy),
+            (Err(why), _) => refuse(turn, frame, why, sa, sequence, flow_label),
         }
     }
 }
@@ -58,29 +66,41 @@ fn compact(turn: &mut Turn<'_>, large: Frame) -> Option<Frame> {
     copy
 }
 
-/// Cuts an opened packet to what was inside, and judges that.
+/// Cuts an opened packet to what was inside, and judges that. What the SA of the packet `before` may carry need not be
+/// asked again for more of the same.
 #[inline]
 pub(crate) fn unwrap(
     turn: &mut Turn<'_>,
     opened: &mut Sealed<'_>,
     ip: &mut Summary,
+    before: Option<(&Inbound, &Summary)>,
 ) -> Result<(), DropReason> {
     cut(&mut opened.frame, opened.sa, ip)?;
+    let like =
+        |&(sa, other): &(&Inbound, &Summary)| core::ptr::eq(sa, opened.sa) && other.is_of_flow(ip);
+    if !before.as_ref().is_some_and(like) {
+        admit(turn, opened.sa, ip)?;
+    }
+    ip.tos = marks(&mut opened.frame, ip, opened.tos, opened.sa.dscp)?;
+    turn.count(Counter::Opened);
+    Ok(())
+}
+
+/// Whether this SA may carry it (RFC 4301 §5.2).
+#[inline]
+fn admit(turn: &Turn<'_>, sa: &Inbound, ip: &Summary) -> Result<(), DropReason> {
     if martian::address(ip.source)
         || martian::address(ip.destination)
         || turn.tables.locals.contains(ip.source)
     {
         return Err(DropReason::Martian);
     }
-    match turn.tables.spd.admits(opened.sa.tunnel, &ip.arriving()) {
-        Admission::Admitted => {}
-        Admission::Discarded => return Err(DropReason::PolicyDiscard),
-        Admission::PortsHidden if ip.is_later_fragment() => return Err(DropReason::InnerFragment),
-        Admission::PortsHidden | Admission::Outside => return Err(DropReason::BadSelector),
+    match turn.tables.spd.admits(sa.tunnel, &ip.arriving()) {
+        Admission::Admitted => Ok(()),
+        Admission::Discarded => Err(DropReason::PolicyDiscard),
+        Admission::PortsHidden if ip.is_later_fragment() => Err(DropReason::InnerFragment),
+        Admission::PortsHidden | Admission::Outside => Err(DropReason::BadSelector),
     }
-    ip.tos = marks(&mut opened.frame, ip, opened.tos, opened.sa.dscp)?;
-    turn.count(Counter::Opened);
-    Ok(())
 }
 
 /// Cuts the frame to the inner packet; padding for traffic flow confidentiality (RFC 4303 §2.7) goes with the rest.

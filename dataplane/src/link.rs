@@ -4,12 +4,12 @@ use crate::packet::Summary;
 use crate::tables::{InterfaceInfo, Tags};
 use crate::turn::Turn;
 use sadb::DropReason;
-use wire::ethernet::{Ethernet, Header};
+use wire::ethernet::{Ethernet, HEADER, Header};
 use wire::iana::EtherType;
 use xsk::{Frame, NoRoom};
 
 /// Takes the link header off and checks the IP packet below; what follows the packet is cut.
-#[inline]
+#[inline(always)]
 pub(crate) fn arrive(frame: &mut Frame, ip: &mut Summary) -> Result<(), DropReason> {
     let v4 = strip(frame)?;
     ip.read(frame)?;
@@ -37,6 +37,16 @@ pub(crate) fn bare(turn: &mut Turn<'_>, mut frame: Frame) -> Option<(Frame, Summ
 /// Whether IPv4 stood below, or IPv6.
 #[inline]
 fn strip(frame: &mut Frame) -> Result<bool, DropReason> {
+    if let Some([.., 0x08, 0x00]) = frame.first_chunk::<HEADER>() {
+        frame.pull(HEADER); // untagged IPv4, without a look at tags
+        return Ok(true);
+    }
+    labelled(frame)
+}
+
+/// As [`strip`], whatever the header.
+#[inline(never)]
+fn labelled(frame: &mut Frame) -> Result<bool, DropReason> {
     let link = Ethernet::parse(frame).map_err(|_| DropReason::MalformedEthernet)?;
     let v4 = match link.ethertype() {
         EtherType::IPV4 => true,
@@ -57,30 +67,54 @@ pub(crate) struct Link<'t> {
     pub destination: Mac,
 }
 
-impl Link<'_> {
-    /// Puts a link header on, tagged where the way leads into a VLAN.
-    #[inline]
-    pub fn cover(&self, frame: &mut Frame, v4: bool) -> Result<(), DropReason> {
+/// A link header, for as many packets as go that way.
+pub(crate) enum Cover<'t> {
+    Untagged([u8; HEADER]),
+    /// Tagged as the VLAN at this place is, whatever the source says.
+    Tagged(&'t InterfaceInfo, u16, Header),
+}
+
+impl<'t> Link<'t> {
+    /// The header of IP packets of one version, tagged where the way leads into a VLAN.
+    #[inline(always)]
+    pub fn header(&self, v4: bool) -> Cover<'t> {
         let ethertype = if v4 { EtherType::IPV4 } else { EtherType::IPV6 };
         let header = Header { destination: self.destination, source: self.port.mac, ethertype };
         match self.vlan {
-            None => put(frame, header.emit()),
-            Some(place) => self.tagged(frame, place, header),
-        }
-    }
-
-    /// Priority and drop eligibility stay 0, as with the kernel's VLANs while they map none.
-    fn tagged(&self, frame: &mut Frame, place: u16, header: Header) -> Result<(), DropReason> {
-        let vlan = self.port.vlans.get(usize::from(place)).ok_or(DropReason::InterfaceDown)?;
-        let header = Header { source: vlan.mac, ..header };
-        match vlan.tags {
-            Tags::One(tag) => put(frame, header.emit_tagged(tag)),
-            Tags::Two { outer, inner } => put(frame, header.emit_double_tagged(outer, inner)),
+            None => Cover::Untagged(header.emit()),
+            Some(place) => Cover::Tagged(self.port, place, header),
         }
     }
 }
 
-#[inline]
+impl Cover<'_> {
+    /// Puts it on.
+    #[inline(always)]
+    pub fn put(&self, frame: &mut Frame) -> Result<(), DropReason> {
+        match self {
+            Self::Untagged(header) => put(frame, *header),
+            Self::Tagged(port, place, header) => tagged(frame, port, *place, *header),
+        }
+    }
+}
+
+/// Priority and drop eligibility stay 0, as with the kernel's VLANs while they map none.
+#[inline(never)]
+fn tagged(
+    frame: &mut Frame,
+    port: &InterfaceInfo,
+    place: u16,
+    header: Header,
+) -> Result<(), DropReason> {
+    let vlan = port.vlans.get(usize::from(place)).ok_or(DropReason::InterfaceDown)?;
+    let header = Header { source: vlan.mac, ..header };
+    match vlan.tags {
+        Tags::One(tag) => put(frame, header.emit_tagged(tag)),
+        Tags::Two { outer, inner } => put(frame, header.emit_double_tagged(outer, inner)),
+    }
+}
+
+#[inline(always)]
 fn put<const N: usize>(frame: &mut Frame, header: [u8; N]) -> Result<(), DropReason> {
     let room = frame.push(N).map_err(|NoRoom { .. }| DropReason::NoRoom)?;
     room.copy_from_slice(&header);

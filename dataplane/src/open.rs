@@ -35,10 +35,15 @@ pub(crate) fn flush<'t>(turn: &mut Turn<'t>, batch: &mut Batch<'t>, headers: &mu
     open(batch);
     stage::mark(Stage::Open);
     let mut tally = Tally::default();
-    for (sealed, ip) in batch.iter_mut().zip(headers.iter_mut()) {
+    let (mut before, mut rest) = (None, &mut *headers);
+    for sealed in batch.iter_mut() {
+        let Some((ip, behind)) = rest.split_first_mut() else { break };
+        rest = behind;
+        sealed.fate = sealed.fate.and_then(|()| fresh(sealed));
         if sealed.fate.is_ok() {
-            sealed.fate = inner::unwrap(turn, sealed, ip);
-            tally.add(turn, sealed.sa, sealed.frame.len());
+            sealed.fate = inner::unwrap(turn, sealed, ip, before);
+            tally.add(turn, sealed);
+            before = sealed.fate.is_ok().then_some((sealed.sa, &*ip));
         }
     }
     tally.settle(turn);
@@ -55,13 +60,14 @@ fn open(batch: &mut Batch<'_>) {
     let verdicts: ArrayVec<bool, BATCH> = jobs.iter().map(|job| job.verdict.is_ok()).collect();
     drop(jobs);
     for (sealed, genuine) in batch.iter_mut().zip(verdicts) {
-        sealed.fate = if genuine { commit(sealed) } else { Err(bad_icv(sealed)) };
+        sealed.fate = if genuine { Ok(()) } else { Err(bad_icv(sealed)) };
     }
 }
 
+/// Marks the number as received, unless it was before. The window moves when the tally is settled.
 #[inline]
-fn commit(sealed: &Sealed<'_>) -> Result<(), DropReason> {
-    sealed.sa.window.commit(sealed.sequence).map_err(|why| replayed(sealed.sa, why))
+fn fresh(sealed: &Sealed<'_>) -> Result<(), DropReason> {
+    sealed.sa.window.mark(sealed.sequence).map_err(|why| replayed(sealed.sa, why))
 }
 
 #[cold]
@@ -72,32 +78,42 @@ fn bad_icv(sealed: &Sealed<'_>) -> DropReason {
 
 /// Ends a packet of a known SA, audited.
 #[cold]
-pub(crate) fn refuse(turn: &mut Turn<'_>, sealed: Sealed<'_>, why: DropReason) {
-    let Sealed { frame, sa, sequence, flow_label, .. } = sealed;
+pub(crate) fn refuse(
+    turn: &mut Turn<'_>,
+    frame: Frame,
+    why: DropReason,
+    sa: &Inbound,
+    sequence: u64,
+    flow_label: u32,
+) {
     let (source, destination) = (sa.remote, sa.local); // they were compared
     turn.refuse(frame, why, Facts { spi: sa.spi, sequence, source, destination, flow_label });
 }
 
-/// What one SA carried, as its sender counted it: inner packets and their octets. Added up as long as its packets come one after another.
+/// What one SA carried, as its sender counted it: inner packets and their octets; and the highest number received.
+/// Added up as long as its packets come one after another.
 #[derive(Default)]
 struct Tally<'t> {
     sa: Option<&'t Inbound>,
     packets: u64,
     bytes: u64,
+    highest: u64,
 }
 
 impl<'t> Tally<'t> {
-    fn add(&mut self, turn: &Turn<'_>, sa: &'t Inbound, octets: usize) {
-        if !self.sa.is_some_and(|before| core::ptr::eq(before, sa)) {
+    fn add(&mut self, turn: &Turn<'_>, opened: &Sealed<'t>) {
+        if !self.sa.is_some_and(|before| core::ptr::eq(before, opened.sa)) {
             core::mem::take(self).settle(turn);
-            self.sa = Some(sa);
+            self.sa = Some(opened.sa);
         }
         self.packets += 1;
-        self.bytes += octets as u64;
+        self.bytes += opened.frame.len() as u64;
+        self.highest = self.highest.max(opened.sequence);
     }
 
     fn settle(self, turn: &Turn<'_>) {
         let Some(sa) = self.sa else { return };
+        sa.window.advance(self.highest);
         let totals = sa.window.account(self.packets, self.bytes, turn.now.as_secs());
         if let Some(hard) = sa.window.news(&sa.lifetime, totals, turn.now) {
             turn.shared.tell(Notice::Expire { slot: sa.slot, spi: sa.spi, hard });

@@ -2,6 +2,7 @@
 use crate::packet::{Origin, Plain, Summary};
 use crate::sad::STEPS;
 use crate::seal::{self, Batch};
+use crate::spd::Flow;
 use crate::turn::{BATCH, Turn};
 use crate::{handoff, link, martian, policy};
 use arrayvec::ArrayVec;
@@ -10,8 +11,9 @@ use wire::checksum;
 use xsk::Frame;
 
 /// What becomes of a frame from inside.
+#[derive(Clone, Copy)]
 enum Fate {
-    /// Policy decides; `None`: no entry covers it, or it has not been asked yet.
+    /// What policy says about it; `None`: no entry covers it.
     Policy(Option<Verdict>),
     /// For the gateway itself.
     Kernel,
@@ -23,26 +25,12 @@ enum Fate {
 pub(crate) fn from_inside(turn: &mut Turn<'_>, port: usize, arrived: &mut Vec<Frame>) {
     let mut headers = core::mem::take(&mut turn.desk.headers);
     let looks = arrived.iter_mut().zip(&mut headers);
-    let mut fates: ArrayVec<Fate, BATCH> =
+    let sound: ArrayVec<Result<(), DropReason>, BATCH> =
         looks.map(|(frame, ip)| inside(turn, port, frame, ip)).collect();
-    let mut tunnels = ArrayVec::<u32, BATCH>::new();
-    for (fate, ip) in fates.iter_mut().zip(&headers) {
-        let Fate::Policy(verdict) = fate else { continue };
-        *verdict = turn.tables.spd.lookup(&ip.leaving());
-        match *verdict {
-            Some(Verdict::Protect { tunnel }) if tunnels.last() != Some(&tunnel) => {
-                tunnels.push(tunnel);
-                turn.sad.bring_sender(&tunnels, tunnels.len() - 1);
-            }
-            _ => {}
-        }
-    }
-    for at in tunnels.len()..tunnels.len() + STEPS {
-        turn.sad.bring_sender(&tunnels, at);
-    }
+    let fates = judge(turn, &sound, &headers);
     let mut ready = Batch::default();
-    for ((frame, ip), fate) in arrived.drain(..).zip(&headers).zip(fates) {
-        match fate {
+    for ((frame, ip), fate) in arrived.drain(..).zip(&headers).zip(&fates) {
+        match *fate {
             Fate::Policy(verdict) => {
                 policy::act(turn, frame, ip, Origin::Inside { port }, verdict, &mut ready);
             }
@@ -89,20 +77,62 @@ pub(crate) fn in_transit(turn: &mut Turn<'_>) {
     seal::flush(turn, &mut ready);
 }
 
-/// Up to the point where policy has decided.
+/// What the packet itself says.
 #[inline]
-fn inside(turn: &mut Turn<'_>, port: usize, frame: &mut Frame, ip: &mut Summary) -> Fate {
-    if let Err(why) = link::arrive(frame, ip) {
-        return Fate::Drop(why);
-    }
+fn inside(
+    turn: &mut Turn<'_>,
+    port: usize,
+    frame: &mut Frame,
+    ip: &mut Summary,
+) -> Result<(), DropReason> {
+    link::arrive(frame, ip)?;
     complete(turn, port, frame, ip);
-    if turn.tables.locals.contains(ip.destination) {
-        return Fate::Kernel;
+    Ok(())
+}
+
+/// What addresses and policy say about each packet. Meanwhile the SAs that policy names come from memory.
+fn judge(
+    turn: &Turn<'_>,
+    sound: &[Result<(), DropReason>],
+    headers: &[Summary],
+) -> ArrayVec<Fate, BATCH> {
+    let mut tunnels = ArrayVec::<u32, BATCH>::new();
+    let mut before: Option<(&Summary, Fate)> = None;
+    let fates = sound.iter().zip(headers).map(|(sound, ip)| {
+        if let Err(why) = *sound {
+            return Fate::Drop(why);
+        }
+        if let Some((_, fate)) = before.filter(|(other, _)| other.is_of_flow(ip)) {
+            return fate;
+        }
+        let fate = of_flow(turn, &ip.leaving());
+        before = Some((ip, fate));
+        match fate {
+            Fate::Policy(Some(Verdict::Protect { tunnel })) if tunnels.last() != Some(&tunnel) => {
+                tunnels.push(tunnel);
+                turn.sad.bring_sender(&tunnels, tunnels.len() - 1);
+            }
+            _ => {}
+        }
+        fate
+    });
+    let fates = fates.collect();
+    for at in tunnels.len()..tunnels.len() + STEPS {
+        turn.sad.bring_sender(&tunnels, at);
     }
-    if martian::address(ip.destination) || turn.tables.locals.is_broadcast(ip.destination) {
-        return Fate::Drop(DropReason::Martian);
+    fates
+}
+
+#[inline]
+fn of_flow(turn: &Turn<'_>, flow: &Flow) -> Fate {
+    let locals = &turn.tables.locals;
+    if locals.contains(flow.remote) {
+        Fate::Kernel
+    } else if martian::address(flow.remote) || locals.is_broadcast(flow.remote) {
+        Fate::Drop(DropReason::Martian)
+    } else {
+        Fate::Policy(turn.tables.spd.lookup(flow))
     }
-    Fate::Policy(None)
 }
 
 /// A virtual neighbour leaves checksums to hardware that this packet will never meet.

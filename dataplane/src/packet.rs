@@ -129,6 +129,15 @@ impl Summary {
         self.fragment.is_some_and(|fragment| fragment.offset != 0)
     }
 
+    /// Whether policy sees no difference.
+    #[inline(always)]
+    pub(crate) fn is_of_flow(&self, other: &Self) -> bool {
+        self.destination == other.destination
+            && self.source == other.source
+            && self.protocol == other.protocol
+            && self.ports == other.ports
+    }
+
     /// As policy sees what leaves: the source is on our side.
     #[inline(always)]
     pub fn leaving(&self) -> Flow {

@@ -24,7 +24,13 @@ pub fn sealed_len(inner: usize, sizes: Sizes, encap: Encap, v6: bool) -> usize {
 
 /// The largest inner packet, octets, whose outer packet is no longer than `mtu`; 0 when none is.
 pub fn max_inner(mtu: usize, sizes: Sizes, encap: Encap, v6: bool) -> usize {
-    let fixed = outer_len(encap, v6) + ESP_HEADER + sizes.iv + sizes.icv;
+    max_payload(mtu, sizes, outer_len(encap, v6))
+}
+
+/// As [`max_inner`], behind so many octets of outer headers.
+#[inline]
+pub(crate) fn max_payload(mtu: usize, sizes: Sizes, outer: usize) -> usize {
+    let fixed = outer + ESP_HEADER + sizes.iv + sizes.icv;
     let body = mtu.saturating_sub(fixed);
     (body - sizes.ragged(body)).saturating_sub(ESP_TRAILER)
 }

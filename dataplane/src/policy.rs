@@ -58,7 +58,7 @@ fn protect<'t>(
     ready: &mut Batch<'t>,
 ) {
     let sad = turn.sad;
-    let Some(sa) = sad.outbound_of(tunnel) else {
+    let Some(sa) = ready.sender(tunnel).or_else(|| sad.outbound_of(tunnel)) else {
         acquire(turn, tunnel, ip);
         return turn.drop(frame, DropReason::NoOutboundSa);
     };

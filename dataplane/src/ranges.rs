@@ -56,6 +56,18 @@ pub(crate) struct Ranges<A, T> {
 /// Starts that are looked at together.
 const NODE: usize = 16;
 
+/// How many of a node's starts are not after `address`. Counted in four columns: so it is done in vectors.
+#[inline]
+fn not_after<A: Address>(node: &[A; NODE], address: A) -> u32 {
+    let mut columns = [0; 4];
+    for row in node.as_chunks::<4>().0 {
+        for (count, &start) in columns.iter_mut().zip(row) {
+            *count += u32::from(start <= address);
+        }
+    }
+    columns.iter().sum()
+}
+
 /// `starts` in nodes, and the first of each, level upon level. What is missing in the last node is its last start.
 fn levels<A: Address>(starts: &[A]) -> Vec<Vec<[A; NODE]>> {
     let mut below = starts.to_vec();
@@ -92,9 +104,7 @@ impl<A: Address, T: Clone> Ranges<A, T> {
         let mut at = 0;
         for level in &self.levels {
             let node = at.min(level.len().checked_sub(1)?);
-            let not_after: u32 =
-                level.get(node)?.iter().map(|&start| u32::from(start <= address)).sum();
-            at = node * NODE + not_after.checked_sub(1)? as usize;
+            at = node * NODE + not_after(level.get(node)?, address).checked_sub(1)? as usize;
         }
         self.values.get(at.min(self.values.len().checked_sub(1)?))
     }

@@ -135,7 +135,7 @@ impl Outbound {
 
     /// The largest inner packet whose ESP packet fits `mtu`.
     pub fn max_inner(&self, mtu: usize) -> usize {
-        crate::pmtu::max_inner(mtu, self.sizes, self.encap, self.local.is_ipv6())
+        crate::pmtu::max_payload(mtu, self.sizes, self.outer.len())
     }
 }
 
@@ -171,11 +171,13 @@ pub enum Age {
 }
 
 /// RFC 4301 §4.4.2.1: whichever limit comes first. `age` in seconds since installation.
+#[inline]
 pub fn age(limits: &Lifetime, totals: Totals, age: u64) -> Age {
-    let past = |packets, bytes, seconds| {
-        [(totals.packets, packets), (totals.bytes, bytes), (age, seconds)]
-            .iter()
-            .any(|&(have, limit)| limit != 0 && have >= limit)
+    // no limit is zero, and one less is more than can be had
+    let past = |packets: u64, bytes: u64, seconds: u64| {
+        totals.packets > packets.wrapping_sub(1)
+            || totals.bytes > bytes.wrapping_sub(1)
+            || age > seconds.wrapping_sub(1)
     };
     if past(limits.hard_packets, limits.hard_bytes, limits.hard_seconds) {
         Age::Hard

@@ -69,6 +69,12 @@ impl<'t> Batch<'t> {
         Way::Kept(self.ways.len() - 1)
     }
 
+    /// The SA of the packet before, if it is this tunnel's.
+    #[inline]
+    pub fn sender(&self, tunnel: u32) -> Option<&'t Outbound> {
+        self.runs.last().map(|run| run.sa).filter(|sa| sa.tunnel == tunnel)
+    }
+
     /// The next packets are of this SA and go this way, in frames of at most so many octets. The batch must not be
     /// full.
     #[inline]
@@ -132,12 +138,17 @@ pub(crate) fn flush<'t>(turn: &mut Turn<'t>, batch: &mut Batch<'t>) {
     }
     number::number(turn, batch);
     stage::mark(Stage::Number);
+    let mut jobs = ArrayVec::new();
     for (run, packets) in batch.runs_mut() {
-        encapsulate(run.sa, packets);
+        encapsulate(run.sa, packets, &mut jobs);
     }
     stage::mark(Stage::Encapsulate);
-    seal(batch);
+    let refused = crypto::seal(&mut jobs);
+    drop(jobs);
     stage::mark(Stage::Seal);
+    if refused > 0 {
+        batch.runs_mut().for_each(|(run, packets)| mark_unsealed(run.sa, packets));
+    }
     for (run, packets) in pairs(&batch.runs, &mut batch.packets) {
         let link = run.way.via(&batch.ways).and_then(|via| forward::link(turn.tables, via));
         finish(run.sa, link, packets);
@@ -146,11 +157,20 @@ pub(crate) fn flush<'t>(turn: &mut Turn<'t>, batch: &mut Batch<'t>) {
     stage::mark(Stage::Forward);
 }
 
-/// Headers into the headroom, trailer behind; no octet of the packet moves.
-fn encapsulate(sa: &Outbound, packets: &mut [Packet]) {
+/// Headers into the headroom, trailer behind; no octet of the packet moves. What is to be sealed goes to `jobs`.
+fn encapsulate<'p>(
+    sa: &'p Outbound,
+    packets: &'p mut [Packet],
+    jobs: &mut ArrayVec<crypto::Seal<'p>, BATCH>,
+) {
     for packet in packets.iter_mut().filter(|packet| packet.refused.is_none()) {
-        if wrap(sa, packet).is_none() {
-            packet.refused = Some(DropReason::NoRoom);
+        match wrap(sa, packet) {
+            Some(()) => {
+                let sequence = packet.sequence;
+                let packet = packet.frame.get_mut(sa.outer.len()..).unwrap_or_default();
+                jobs.push(crypto::Seal { key: &sa.key, sequence, packet });
+            }
+            None => packet.refused = Some(DropReason::NoRoom),
         }
     }
 }
@@ -183,39 +203,29 @@ fn trail(tail: &mut [u8], pad: usize, next_header: IpProtocol) -> Option<()> {
     Some(())
 }
 
-fn seal(batch: &mut Batch<'_>) {
-    let mut jobs = ArrayVec::<_, BATCH>::new();
-    for (Run { sa, .. }, packets) in batch.runs_mut() {
-        for Packet { frame, sequence, .. } in packets.iter_mut().filter(|p| p.refused.is_none()) {
-            let Some(packet) = frame.get_mut(sa.outer.len()..) else { continue };
-            jobs.push(crypto::Seal { key: &sa.key, sequence: *sequence, packet });
+/// A packet that could not be sealed is all zeros behind its outer header, and stays.
+#[cold]
+fn mark_unsealed(sa: &Outbound, packets: &mut [Packet]) {
+    for packet in packets.iter_mut().filter(|packet| packet.refused.is_none()) {
+        let spi = packet.frame.get(sa.outer.len()..).and_then(|esp| esp.first_chunk());
+        if spi != Some(&sa.spi.to_be_bytes()) {
+            packet.refused = Some(DropReason::SequenceExhausted);
         }
     }
-    crypto::seal(&mut jobs);
 }
 
 /// Up to the link header.
 fn finish(sa: &Outbound, link: Option<Link<'_>>, packets: &mut [Packet]) {
+    let cover = link.map(|link| link.header(sa.outer.is_v4()));
     for packet in packets.iter_mut().filter(|packet| packet.refused.is_none()) {
-        let done = close(sa, &mut packet.frame).and_then(|()| match link {
-            Some(link) => link.cover(&mut packet.frame, sa.outer.is_v4()),
-            None => Ok(()),
-        });
+        let frame = &mut packet.frame;
+        let done = match (&cover, sa.outer.wants_checksum() && sa.outer.checksum(frame).is_none()) {
+            (_, true) => Err(DropReason::NoRoom),
+            (Some(cover), false) => cover.put(frame),
+            (None, false) => Ok(()),
+        };
         packet.refused = done.err();
     }
-}
-
-/// A packet that could not be sealed is all zeros behind its outer header, and stays.
-#[inline]
-fn close(sa: &Outbound, frame: &mut Frame) -> Result<(), DropReason> {
-    let spi = frame.get(sa.outer.len()..).and_then(|esp| esp.first_chunk());
-    if spi != Some(&sa.spi.to_be_bytes()) {
-        return Err(DropReason::SequenceExhausted);
-    }
-    if sa.outer.wants_checksum() && sa.outer.checksum(frame).is_none() {
-        return Err(DropReason::NoRoom);
-    }
-    Ok(())
 }
 
 fn leave(turn: &mut Turn<'_>, batch: &mut Batch<'_>) {

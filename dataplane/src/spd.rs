@@ -87,12 +87,21 @@ fn within<T: PartialOrd>(value: T, (first, last): (T, T)) -> bool {
     first <= value && value <= last
 }
 
+/// Entries that cover a remote address.
+#[derive(Clone, Copy, Debug)]
+enum Candidates {
+    /// This one and no other.
+    One(u32),
+    /// Those that stand from here to there in the lists.
+    Listed(u32, u32),
+}
+
 /// The entries of one family.
 #[derive(Clone, Debug)]
 struct Family<A> {
     entries: Vec<Entry<A>>,
-    /// By remote address: where the candidates stand in `lists`. `None`: search everything.
-    index: Option<Ranges<A, (u32, u32)>>,
+    /// By remote address: which entries can match. `None`: search everything.
+    index: Option<Ranges<A, Candidates>>,
     lists: Vec<u32>,
     /// By tunnel: what it admits stands from here to there in `admitted`.
     tunnels: Vec<(u32, u32)>,
@@ -112,18 +121,16 @@ impl<A: Address> Family<A> {
         let fits = |entry: &&Entry<A>| entry.covers(local, remote, protocol) && entry.ports(ports);
         let found = match &self.index {
             None => self.entries.iter().find(fits),
-            Some(index) => self.candidates(index, remote).find(fits),
+            Some(index) => match *index.lookup(remote)? {
+                Candidates::One(at) => self.entries.get(at as usize).filter(fits),
+                Candidates::Listed(from, to) => self.listed(from, to).find(fits),
+            },
         };
         found.map(|entry| entry.verdict)
     }
 
     #[inline]
-    fn candidates(
-        &self,
-        index: &Ranges<A, (u32, u32)>,
-        remote: A,
-    ) -> impl Iterator<Item = &Entry<A>> {
-        let (from, to) = index.lookup(remote).copied().unwrap_or_default();
+    fn listed(&self, from: u32, to: u32) -> impl Iterator<Item = &Entry<A>> {
         let list = self.lists.get(from as usize..to as usize).unwrap_or_default();
         list.iter().filter_map(|&at| self.entries.get(at as usize))
     }
@@ -156,7 +163,7 @@ impl<A: Address> Family<A> {
 
 /// For each piece between two boundaries, the entries that cover it, in order. Pieces come in ascending order, so
 /// entries come and go once each.
-fn index<A: Address>(entries: &[Entry<A>], lists: &mut Vec<u32>) -> Option<Ranges<A, (u32, u32)>> {
+fn index<A: Address>(entries: &[Entry<A>], lists: &mut Vec<u32>) -> Option<Ranges<A, Candidates>> {
     let mut full = false;
     let mut coming: Vec<(A, usize)> =
         entries.iter().zip(0..).map(|(e, at)| (e.remote.0, at)).collect();
@@ -181,7 +188,13 @@ fn index<A: Address>(entries: &[Entry<A>], lists: &mut Vec<u32>) -> Option<Range
                 break;
             }
         }
-        (from as u32, lists.len() as u32)
+        match lists.get(from..) {
+            Some(&[one]) => {
+                lists.truncate(from);
+                Candidates::One(one)
+            }
+            _ => Candidates::Listed(from as u32, lists.len() as u32),
+        }
     });
     if full {
         lists.clear();

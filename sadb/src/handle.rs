@@ -164,6 +164,18 @@ impl WindowHandle {
     pub fn commit(&self, sequence: u64) -> Result<(), Replay> {
         self.window().commit(sequence)
     }
+    /// [`WindowHandle::commit`] without moving the window: for packets of one SA one after another, with one
+    /// [`WindowHandle::advance`] to the highest of them behind. Until then the window reaches further back, as if
+    /// they were still to come.
+    #[inline]
+    pub fn mark(&self, sequence: u64) -> Result<(), Replay> {
+        self.window().mark(sequence)
+    }
+    /// Moves the window up to a number that was marked.
+    #[inline]
+    pub fn advance(&self, sequence: u64) {
+        self.window().advance(sequence);
+    }
     /// The highest number received.
     #[inline]
     pub fn highest(&self) -> u64 {

@@ -12,9 +12,9 @@ pub fn prefetch<T: ?Sized>(value: &T) {
 
 #[inline(always)]
 fn lines(start: *const u8, len: usize) {
-    let skew = start.addr() % LINE;
-    for offset in (0..skew + len).step_by(LINE) {
-        line(start.wrapping_sub(skew).wrapping_add(offset));
+    let lines = (start.addr() % LINE + len).div_ceil(LINE);
+    for n in 0..lines {
+        line(start.wrapping_add(n * LINE));
     }
 }
 

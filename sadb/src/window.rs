@@ -123,11 +123,22 @@ impl Window<'_> {
 
     /// Accepts `sequence`, whose ICV was verified: checks again, marks, moves the window. Of twins one wins.
     pub(crate) fn commit(&self, sequence: u64) -> Result<(), Replay> {
-        if let Some((word, block, bit)) = self.place(sequence)? {
-            mark(word, block, bit)?;
-        }
-        self.highest.fetch_max(sequence, Ordering::Relaxed);
+        self.mark(sequence)?;
+        self.advance(sequence);
         Ok(())
+    }
+
+    /// The first half of [`Window::commit`]: marks. The window moves later, for several numbers at once.
+    pub(crate) fn mark(&self, sequence: u64) -> Result<(), Replay> {
+        match self.place(sequence)? {
+            Some((word, block, bit)) => mark(word, block, bit),
+            None => Ok(()),
+        }
+    }
+
+    /// The second half: moves the window, if `sequence` is the highest.
+    pub(crate) fn advance(&self, sequence: u64) {
+        self.highest.fetch_max(sequence, Ordering::Relaxed);
     }
 
     /// The word, block and bit of `sequence`; `None` when the window is off.

@@ -82,6 +82,12 @@ impl Memory {
         Ok(Self { base, len, backing: Backing::Heap(layout) })
     }
 
+    /// Where it starts.
+    #[inline]
+    pub const fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+
     pub const fn len(&self) -> usize {
         self.len
     }

@@ -181,9 +181,9 @@ fn prefetch_lines(octets: &[u8]) {
 /// of prefetches to the first that find all its miss buffers taken the CPU drops most.
 #[inline(always)]
 pub(super) fn prefetch_far(first: *const u8, len: usize) {
-    for line in (0..first.addr() % LINE + len).step_by(LINE) {
+    for line in 0..(first.addr() % LINE + len).div_ceil(LINE) {
         // SAFETY: as in `prefetch_line`.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(first.wrapping_add(line).cast()) }
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(first.wrapping_add(line * LINE).cast()) }
     }
 }
 
