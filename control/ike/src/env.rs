@@ -154,6 +154,11 @@ impl Env<'_> {
     pub(crate) fn lineage(&mut self, of: Option<Kinship>) -> Lineage {
         self.tickets.lineage(of)
     }
+    /// Whether a peer of this connection has an IKE SA with us.
+    pub(crate) fn has_peer(&self, connection: &Arc<str>) -> bool {
+        let from = (Arc::clone(connection), String::new());
+        self.peers.range(from..).next().is_some_and(|((name, _), _)| name == connection)
+    }
     /// A nonce of 32 octets: at least half the key of any PRF we have (RFC 7296 §2.10).
     pub(crate) fn nonce(&mut self) -> Vec<u8> {
         let mut nonce = vec![0; 32];

@@ -341,7 +341,7 @@ impl Default for ChildLifetime {
 /// When a Child SA is made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Start {
-    /// At once, and again whenever it is lost.
+    /// At once.
     #[default]
     Auto,
     /// When there is a packet for it.
@@ -357,7 +357,7 @@ pub enum Then {
     Restart,
     /// Make it anew when there is a packet for it.
     Trap,
-    /// Nothing.
+    /// Nothing, until it is ordered up or the configuration changes; its trap is taken away.
     #[default]
     Clear,
 }

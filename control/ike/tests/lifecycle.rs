@@ -56,7 +56,11 @@ fn simultaneous_initiation_leaves_one() {
 
 #[test]
 fn on_demand_waits_for_a_packet() {
-    let demand = |end| one(end, |c| with_child(c, |child| child.start = Start::OnDemand));
+    let demand = |end| {
+        one(end, |c| {
+            with_child(c, |child| (child.start, child.on_close) = (Start::OnDemand, Then::Trap));
+        })
+    };
     let mut world = World::with(1, demand(A), demand(B));
     world.run(10_000);
     world.agrees(0, 0);
@@ -121,6 +125,75 @@ fn dpd_clear() {
     let before = world.log.len();
     world.run(100_000);
     assert_eq!(world.log.len(), before, "nothing is tried again");
+}
+
+/// `start` says what is done at the start; `clear` holds until an order or a new configuration.
+#[test]
+fn clear_stays_down_however_it_was_started() {
+    for start in [Start::Auto, Start::OnDemand, Start::Manual] {
+        for close in [true, false] {
+            let with = |end| {
+                one(end, |c| {
+                    c.dpd = Some(Dpd { delay_ms: 10_000 });
+                    with_child(c, |child| child.start = start);
+                })
+            };
+            let mut world = World::with(1, with(A), one(B, |_| ()));
+            up(&mut world);
+            world.run(2_000);
+            world.agrees(1, 1);
+            world.ends[B].dead = !close;
+            world.order(B, Order::Down { connection: "site".into(), child: None });
+            world.until(200_000, "the end", |world| world.ike_sas(A) == 0);
+            world.run(20_000);
+            world.ends[B].dead = false;
+            let before = world.log.len();
+            let (connection, child) = ("site".into(), "net".into());
+            world.order(A, Order::Acquire { connection, child, packet: None });
+            world.run(300_000);
+            assert!(world.ends[A].armed.is_empty(), "{start:?} {close}");
+            assert_eq!(world.log.len(), before, "{start:?} {close}: {}", world.story());
+            up(&mut world);
+            world.run(2_000);
+            assert_eq!(world.children(A).len(), 1, "{start:?} {close}: {}", world.story());
+        }
+    }
+}
+
+/// A peer that closes one child of an IKE SA: the child is treated as the file says, whatever `start` says.
+#[test]
+fn on_close_decides_over_a_single_child() {
+    for (then, children, armed) in
+        [(Then::Clear, 0, false), (Then::Trap, 0, true), (Then::Restart, 1, false)]
+    {
+        let with = |c: &mut Connection| {
+            with_child(c, |child| (child.start, child.on_close) = (Start::Auto, then));
+        };
+        let mut world = World::with(1, one(A, with), one(B, |_| ()));
+        world.run(2_000);
+        world.agrees(1, 1);
+        let child = Some("net".into());
+        world.order(B, Order::Down { connection: "site".into(), child });
+        world.run(100_000);
+        assert_eq!(world.children(A).len(), children, "{then:?}: {}", world.story());
+        assert_eq!(world.ends[A].armed.contains("net"), armed, "{then:?}");
+    }
+}
+
+/// A new configuration begins anew, also what was cleared.
+#[test]
+fn a_changed_connection_is_no_longer_cleared() {
+    let mut world = World::with(1, auto(A), one(B, |_| ()));
+    world.run(2_000);
+    world.order(B, Order::Down { connection: "site".into(), child: None });
+    world.run(20_000);
+    world.agrees(0, 0);
+    let mut changed = connection(A);
+    changed.digest = [1; 16];
+    changed.children = auto(A).connections[0].children.clone();
+    world.order(A, Order::Configure(Arc::new(settings(vec![changed]))));
+    world.run(20_000);
+    world.agrees(1, 1);
 }
 
 #[test]

@@ -281,25 +281,42 @@ impl Engine {
             return;
         }
         let own = key(&connection.name, &child.name);
-        let wanted = self.wanted.children.contains_key(&own);
-        let restart = match cause {
+        let then = match cause {
             Cause::Ordered | Cause::Configuration => return,
-            Cause::Dead => child.on_dead == Then::Restart,
-            Cause::Peer => child.on_close == Then::Restart,
-            Cause::Failed | Cause::Expired | Cause::Replaced | Cause::Redundant => wanted,
+            Cause::Dead => child.on_dead,
+            Cause::Peer => child.on_close,
+            // Nobody ended it: what was wanted still is.
+            Cause::Failed | Cause::Expired | Cause::Replaced | Cause::Redundant => {
+                self.lost(connection, child, own, cause, now, out);
+                return;
+            }
         };
-        let trap = match cause {
-            Cause::Dead => child.on_dead == Then::Trap,
-            Cause::Peer => child.on_close == Then::Trap,
-            _ => false,
-        };
-        if trap || child.start == Start::OnDemand {
+        // What `start` says is done at the start, and no more: from here on the file's word for this end counts.
+        if then != Then::Restart {
+            self.wanted.children.remove(&own);
+        }
+        match then {
+            Then::Restart => self.again(connection, own, cause, now, out),
+            Then::Trap => self.trap(&connection.name, &child.name, true, out),
+            Then::Clear => self.trap(&connection.name, &child.name, false, out),
+        }
+    }
+
+    /// A child went without anybody's will: it is made anew while it is wanted, and may be asked for as before.
+    fn lost(
+        &mut self,
+        connection: &Connection,
+        child: &Child,
+        own: Key,
+        cause: Cause,
+        now: u64,
+        out: &mut Vec<Action>,
+    ) {
+        if child.start == Start::OnDemand {
             self.trap(&connection.name, &child.name, true, out);
         }
-        if restart || child.start == Start::Auto && wanted {
+        if self.wanted.children.contains_key(&own) {
             self.again(connection, own, cause, now, out);
-        } else {
-            self.wanted.children.remove(&own);
         }
     }
 

@@ -101,7 +101,8 @@ impl Proving {
     fn send(&mut self, base: &Base, auth: Part, env: &mut Env<'_>) {
         let connection = &base.connection;
         let mut parts = identify::own_identity(connection, true);
-        if base.purpose.initial_contact {
+        // The peer may have made one with us since this one was begun.
+        if base.purpose.initial_contact && !env.has_peer(&connection.name) {
             parts.push(Part::note(NotifyType::INITIAL_CONTACT, []));
         }
         parts.extend(identify::request(connection));
