@@ -1,4 +1,5 @@
-"""`scripts/demo`: two gateways join two networks on this machine, and real traffic shows that it works."""
+"""`scripts/demo`: two gateways join two networks on this machine, and real traffic shows that it works. They run the annotated examples of
+configs/: certificates and IKEv2, or with --manual, keys by hand."""
 
 from __future__ import annotations
 
@@ -8,47 +9,55 @@ import shutil
 import sys
 from pathlib import Path
 
-from . import cli
+from . import cli, examples
 from .namespaces import Failed, Gateway, Lab, build
 from .report import Report, expect
-from .site import Site, address, configuration, keys
+from .site import Site, address
 from .traffic import Capture, IperfServer, iperf, ping, refused_size, tcp_rate, udp_loss
+from .tunnels import Manual, Negotiated
 
 SIZES = (0, 1, 56, 512, 1200, 1400, 1418, 1472, 1473, 2000, 4000, 8000)
 
 
 def main() -> int:
     arguments = parse()
-    report = Report("Postern demo: lan-a == gw-a ====ESP==== gw-b == lan-b")
+    made = Manual if arguments.manual else Negotiated
+    report = Report(f"Postern demo: lan-a == gw-a ====ESP==== gw-b == lan-b, {made.title}")
     report.step("building postern-dataplane, postern-control and postern (the first time takes minutes)")
     binaries = arguments.binaries or build()
     with Lab(keep_logs=arguments.logs) as lab:
         report.step("four namespaces, a wire between two gateways")
-        site, gateways = start(lab, binaries)
+        site = Site(lab)
         capture = Capture(site.wire, "to-a", lab.directory / "wire.pcap")
+        tunnels = made(binaries, lab.directory)
+        report.step(f"both gateways, by configs/{tunnels.source}")
+        gateways = start(site, binaries, tunnels)
+        tunnels.stand(report, gateways)
         pings(report, site)
         speeds(report, site, arguments.seconds)
-        wire(report, capture)
-        report.check("gateways' own books", lambda: books(gateways))
-        print(gateways["a"].postern("status").stdout)
+        tunnels.show(report, site, gateways)
+        wire(report, capture, tunnels)
+        report.check("gateways' own books", lambda: books(gateways, tunnels))
+        print(f"\n$ postern status\n{gateways['a'].postern('status').stdout}")
+        tunnels.mistake(report, site, gateways)
     return report.finish(arguments.output)
 
 
 def parse() -> argparse.Namespace:
     made = cli.parser(__doc__, prog="scripts/demo")
     made.add_argument("--seconds", type=int, default=3, help="how long each iperf3 run lasts")
+    made.add_argument("--manual", action="store_true", help="keys by hand, in place of certificates and IKEv2")
     return made.parse_args()
 
 
-def start(lab: Lab, binaries: Path) -> tuple[Site, dict[str, Gateway]]:
-    site, key = Site(lab), keys()
+def start(site: Site, binaries: Path, tunnels: Manual) -> dict[str, Gateway]:
     cores = sorted(os.sched_getaffinity(0))
     gateways = {}
     for place, end in enumerate("ab"):
-        core = cores[place % len(cores)]
-        gateways[end] = Gateway(site.gw[end], binaries, configuration(end, key, [core]))
+        gateways[end] = Gateway(site.gw[end], binaries, examples.on_core(tunnels.texts[end], cores[place % len(cores)]))
+        tunnels.prepare(end, gateways[end])
         gateways[end].start()
-    return site, gateways
+    return gateways
 
 
 def pings(report: Report, site: Site) -> None:
@@ -93,26 +102,27 @@ def udp(site: Site, target: str, seconds: int, reverse: bool) -> str:
     return f"{lost} of {sent} datagrams lost"
 
 
-def wire(report: Report, capture: Capture) -> None:
-    """Between the gateways nothing but ESP and what Ethernet needs to live."""
+def wire(report: Report, capture: Capture, tunnels: Manual) -> None:
+    """Between the gateways nothing but ESP, what negotiates it, and what Ethernet needs to live."""
     kinds = capture.stop().kinds()
-    harmless = {"ESP", "ARP", "neighbour discovery", "multicast listener"}
+    harmless = {"ESP", "ARP", "neighbour discovery", "multicast listener", *tunnels.needs, *tunnels.harmless}
 
     def check() -> str:
         plain = {kind: count for kind, count in kinds.items() if kind not in harmless}
         expect(not plain, f"plaintext on the wire: {plain}")
         expect(kinds["ESP"] > 1000, f"only {kinds['ESP']} ESP packets seen")
+        expect(all(kinds[kind] for kind in tunnels.needs), f"{tunnels.needs} expected, seen {dict(kinds)}")
         return ", ".join(f"{count} × {kind}" for kind, count in kinds.most_common())
 
-    report.check("only ESP on the wire", check)
+    report.check(" and ".join(["only ESP", *tunnels.needs]) + " on the wire", check)
 
 
-def books(gateways: dict[str, Gateway]) -> str:
+def books(gateways: dict[str, Gateway], tunnels: Manual) -> str:
     """Both ends agree on what went through."""
-    sealed = {end: sum(sa["packets"] for sa in gateway.sas() if sa["direction"] == "outbound") for end, gateway in gateways.items()}
-    opened = {end: sum(sa["packets"] for sa in gateway.sas() if sa["direction"] == "inbound") for end, gateway in gateways.items()}
-    expect(all(sealed.values()) and all(opened.values()), f"sealed {sealed}, opened {opened}")
-    return f"a sealed {sealed['a']}, b opened {opened['b']}; b sealed {sealed['b']}, a opened {opened['a']}"
+    counted = {end: tunnels.counted(end, gateway) for end, gateway in gateways.items()}
+    expect(all(min(both) for both in counted.values()), f"packets in and out: {counted}")
+    (opened_a, sealed_a), (opened_b, sealed_b) = counted["a"], counted["b"]
+    return f"a sealed {sealed_a}, b opened {opened_b}; b sealed {sealed_b}, a opened {opened_a}"
 
 
 if __name__ == "__main__":
