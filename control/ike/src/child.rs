@@ -5,7 +5,8 @@ use crate::action::{
 };
 use crate::algorithm::{Group, Prf};
 use crate::derive::{self, ChildKeys, ChildLengths, Nonces};
-use crate::env::{Effect, Env};
+use crate::engine::PeerName;
+use crate::env::{Buried, Effect, Env};
 use crate::event::{Cause, ChildName, Event};
 use crate::ike_sa::Base;
 use crate::narrow::Covered;
@@ -238,6 +239,19 @@ impl Child {
         true
     }
 
+    /// Another one's outbound half, under this SPI, is taken out as soon as this one sends. `false`: it never will, or does
+    /// already.
+    pub(crate) fn retire(&mut self, outbound: u32, env: &mut Env<'_>) -> bool {
+        self.send_now(env);
+        match &mut self.sending {
+            Sending::Installing { retires, .. } if retires.is_none() => {
+                *retires = Some(outbound);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// The outbound half is in place, or was refused: the old one's is taken out.
     pub(crate) fn sends(&mut self, installed: bool, env: &mut Env<'_>) {
         let now = if installed { Sending::Ready } else { Sending::Never };
@@ -283,6 +297,23 @@ impl Child {
             env.remove(Direction::Outbound, self.outbound, self.lineage);
         }
         remove_inbound(self.inbound, self.lineage, env);
+    }
+
+    /// It goes with its IKE SA: what becomes of its halves depends on who else there is.
+    pub(crate) fn bury(self, base: &Base, peer: PeerName, cause: Cause, env: &mut Env<'_>) {
+        if let Sending::Installing { retires: Some(old), .. } = self.sending {
+            env.remove(Direction::Outbound, old, self.lineage);
+        }
+        let sends = matches!(self.sending, Sending::Ready | Sending::Installing { .. });
+        env.effect(Effect::Buried(Buried {
+            peer,
+            lineage: self.lineage,
+            inbound: self.inbound,
+            outbound: sends.then_some(self.outbound),
+            lingers: matches!(cause, Cause::Replaced | Cause::Redundant),
+        }));
+        env.event(Event::ChildDown { child: self.name(base), cause });
+        env.effect(Effect::child_down(base, &self.settings, cause));
     }
 
     /// Takes it out of the data plane. Late packets that are still on their way are received for a while when another

@@ -3,6 +3,7 @@
 mod bucket;
 mod crossing;
 mod door;
+mod kin;
 mod orders;
 mod status;
 mod wanted;
@@ -14,12 +15,12 @@ use crate::Random;
 use crate::action::{Action, Direction, Endpoint, Lineage, Order, Spis};
 use crate::cookie::Cookies;
 use crate::env::{Effect, Env, Tickets};
-use crate::event::Cause;
 use crate::half_open::HalfOpen;
 use crate::ike_sa::{Estate, IkeSa, State, Task};
 use crate::settings::Settings;
 use crate::why::{Failures, Why};
 use bucket::Bucket;
+use crossing::Doom;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -55,7 +56,7 @@ pub struct Engine {
     /// Inbound halves that were replaced, by the time at which they are removed.
     lingering: BTreeMap<(u64, u32), Lineage>,
     /// IKE SAs that another takes the place of, by the time at which they are deleted.
-    doomed: BTreeMap<(u64, u64), Cause>,
+    doomed: BTreeMap<(u64, u64), Doom>,
     wanted: Wanted,
 }
 
@@ -239,9 +240,9 @@ impl Engine {
                 self.child_down(&connection, &child, cause, now, out);
             }
             Effect::Reauthenticate { spi } => self.reauthenticate(spi, now, out),
-            Effect::Linger { spi, lineage } => {
-                self.lingering.insert((now.saturating_add(LINGER_MS), spi), lineage);
-            }
+            Effect::Linger { spi, lineage } => self.linger(spi, lineage, now),
+            Effect::Waits { spi, lineage } => self.waits(spi, lineage, now, out),
+            Effect::Buried(buried) => self.buried(&buried, now, out),
         }
     }
 
@@ -264,6 +265,10 @@ impl Engine {
                 .for_each(|child| child.destroy(&mut self.env(to, now, out))),
         }
         self.with(to, now, out, IkeSa::proceed);
+    }
+
+    fn linger(&mut self, spi: u32, lineage: Lineage, now: u64) {
+        self.lingering.insert((now.saturating_add(LINGER_MS), spi), lineage);
     }
 
     fn stop_lingering(&mut self, now: u64, out: &mut Vec<Action>) {

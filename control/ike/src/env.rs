@@ -97,6 +97,23 @@ pub(crate) enum Effect {
     Reauthenticate { spi: u64 },
     /// An inbound half goes on receiving for a while.
     Linger { spi: u32, lineage: Lineage },
+    /// A child's outbound half waits until the initiator must have installed its own: in vain, if no other IKE SA of the
+    /// peer has a child of the lineage that sends meanwhile.
+    Waits { spi: u64, lineage: Lineage },
+    /// A child went with its IKE SA. Another of the lineage may take over.
+    Buried(Buried),
+}
+
+/// What is left in the data plane of a child whose IKE SA ended.
+#[derive(Debug)]
+pub(crate) struct Buried {
+    pub(crate) peer: PeerName,
+    pub(crate) lineage: Lineage,
+    pub(crate) inbound: u32,
+    /// `None`: it did not send.
+    pub(crate) outbound: Option<u32>,
+    /// Late packets are received for a while in any case.
+    pub(crate) lingers: bool,
 }
 
 impl Effect {

@@ -13,6 +13,7 @@ pub mod auth;
 pub mod derive;
 pub mod engine;
 pub mod event;
+pub mod fix;
 pub mod fragment;
 pub mod job;
 pub mod narrow;

@@ -193,7 +193,12 @@ fn a_method_that_policy_does_not_have_is_refused() {
         world.run(900);
         world.agrees(0, 0);
         let why = world.ends[B].engine.why_address(address(A)).unwrap();
-        assert_eq!(why.candidates[0].field, "remote.auth", "{why}");
+        assert_eq!(why.candidates[0].field, "authentication method", "{why}");
+        assert_eq!(why.reason, Reason::AuthenticationFailed);
+        let fix = why.fix.as_deref().unwrap();
+        assert!(fix.contains("connections.site.remote."), "{fix}");
+        // By the connection's name as well: its identity fits, so it is the one that is meant.
+        assert_eq!(world.ends[B].engine.why_connection("site").map(|why| why.when), Some(why.when));
     }
 }
 

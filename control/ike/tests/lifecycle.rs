@@ -520,7 +520,14 @@ fn an_identity_that_nobody_expects_is_told_with_the_line_that_would() {
     world.run(900);
     let why = world.ends[B].engine.why_address(address(A)).unwrap();
     assert_eq!(why.reason, Reason::IdentityRefused);
-    assert_eq!(why.candidates[0].field, "remote.id");
+    assert_eq!(
+        why.candidates[0].to_string(),
+        "site: remote.id: the peer has a.example.com, we have *.elsewhere.example"
+    );
+    assert_eq!(
+        why.check.as_deref(),
+        Some("a.example.com is not one label and then .elsewhere.example")
+    );
     assert_eq!(why.fix.as_deref(), Some("connections.site.remote.id: \"a.example.com\""));
 }
 

@@ -2,6 +2,7 @@
 //! reauthenticated.
 use super::{Engine, peer_name};
 use crate::action::Action;
+use crate::child::Sending;
 use crate::event::Cause;
 use crate::ike_sa::{IkeSa, Purpose, Task};
 use crate::settings::Unique;
@@ -13,6 +14,20 @@ const COURTESY_MS: u64 = 15_000;
 const OVERLAP_MS: u64 = 3_000;
 /// After a reauthentication that came to nothing, in milliseconds.
 const REAUTH_RETRY_MS: u64 = 30_000;
+
+/// How long one that must go waits for each of its children to send by another IKE SA: how often it is looked, in
+/// milliseconds, and how many times.
+const PATIENCE: (u64, u32) = (250, 40);
+
+/// Why an IKE SA must go.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Doom {
+    cause: Cause,
+    /// The one that was made to replace it. Should that have no children, it goes instead.
+    by: Option<u64>,
+    /// How often it was looked whether it may go.
+    looks: u32,
+}
 
 /// What two IKE SAs are compared by.
 struct Facts {
@@ -68,19 +83,19 @@ impl Engine {
             // As for simultaneous rekeys: the one with the lowest nonce is closed by who made it (RFC 7296 §2.8).
             let loser = if new.lowest_nonce < old.lowest_nonce { new } else { old };
             let wait = if loser.initiator { 0 } else { COURTESY_MS };
-            self.doom(loser.spi, wait, Cause::Redundant, now);
+            self.doom(loser.spi, wait, (Cause::Redundant, None), now);
         } else if unique == Unique::Replace {
-            self.doom(old.spi, OVERLAP_MS, Cause::Replaced, now);
+            self.doom(old.spi, OVERLAP_MS, (Cause::Replaced, None), now);
         }
     }
 
     /// The peer's lost.
     pub(super) fn outdone(&mut self, spi: u64, now: u64) {
-        self.doom(spi, COURTESY_MS, Cause::Redundant, now);
+        self.doom(spi, COURTESY_MS, (Cause::Redundant, None), now);
     }
 
-    fn doom(&mut self, spi: u64, wait: u64, cause: Cause, now: u64) {
-        self.doomed.insert((now.saturating_add(wait), spi), cause);
+    fn doom(&mut self, spi: u64, wait: u64, (cause, by): (Cause, Option<u64>), now: u64) {
+        self.doomed.insert((now.saturating_add(wait), spi), Doom { cause, by, looks: 0 });
     }
 
     /// The peer has no other IKE SA with us: it has lost those from before this one was begun (RFC 7296 §2.4).
@@ -108,19 +123,40 @@ impl Engine {
     /// Deletes those whose time has come: the doomed, and those whose successor has all that it needs.
     pub(super) fn execute_doomed(&mut self, now: u64, out: &mut Vec<Action>) {
         while let Some(entry) = self.doomed.first_entry().filter(|entry| entry.key().0 <= now) {
-            let ((_, spi), cause) = entry.remove_entry();
-            let unused = |sa: &IkeSa| {
-                let established = sa.established();
-                !sa.base.initiator
-                    && established.is_some_and(|own| own.is_idle() && own.children.is_empty())
-            };
-            match (self.stands(spi) && self.has_better(spi), cause) {
-                (false, _) => {}
-                // Its peer may never have known that it came to be.
-                (true, Cause::Redundant) if self.sas.get(&spi).is_some_and(unused) => {
-                    self.with(spi, now, out, |sa, env| sa.vanish(cause, env));
+            let ((_, spi), doom) = entry.remove_entry();
+            if !self.stands(spi) || !self.has_better(spi) {
+                continue;
+            }
+            match (self.is_relieved(spi), doom.by) {
+                (true, _) => self.execute(spi, doom.cause, now, out),
+                (false, _) if doom.looks < PATIENCE.1 => {
+                    let looks = doom.looks.saturating_add(1);
+                    self.doomed
+                        .insert((now.saturating_add(PATIENCE.0), spi), Doom { looks, ..doom });
                 }
-                (true, _) => self.task(spi, Task::DeleteIke(cause), now, out),
+                // Nothing came of the reauthentication, so the old one stays.
+                (false, Some(new)) if self.stands(new) => {
+                    self.task(new, Task::DeleteIke(Cause::Failed), now, out);
+                }
+                (false, _) => self.execute(spi, doom.cause, now, out),
+            }
+        }
+    }
+
+    fn execute(&mut self, spi: u64, cause: Cause, now: u64, out: &mut Vec<Action>) {
+        let unused = |sa: &IkeSa| {
+            let established = sa.established();
+            !sa.base.initiator
+                && established.is_some_and(|own| own.is_idle() && own.children.is_empty())
+        };
+        match cause {
+            // Its peer may never have known that it came to be.
+            Cause::Redundant if self.sas.get(&spi).is_some_and(unused) => {
+                self.with(spi, now, out, |sa, env| sa.vanish(cause, env));
+            }
+            _ => {
+                self.give_way(spi, now, out);
+                self.task(spi, Task::DeleteIke(cause), now, out);
             }
         }
     }
@@ -128,18 +164,44 @@ impl Engine {
     /// What was to be done about an IKE SA is to be done about its successor.
     pub(super) fn inherit_doom(&mut self, from: u64, to: u64) {
         let planned = self.doomed.iter().find(|((_, spi), _)| *spi == from);
-        if let Some((&(at, _), &cause)) = planned {
+        if let Some((&(at, _), &doom)) = planned {
             self.doomed.remove(&(at, from));
-            self.doomed.insert((at, to), cause);
+            self.doomed.insert((at, to), doom);
         }
     }
 
     /// Whether its peer has another IKE SA that is not about to go as well: the last one stays, whatever was planned.
     fn has_better(&self, spi: u64) -> bool {
         let Some(name) = self.sas.get(&spi).and_then(peer_name) else { return false };
-        let doomed = |other: u64| self.doomed.keys().any(|(_, doomed)| *doomed == other);
         let others = self.peers.get(&name).into_iter().flatten();
-        others.copied().any(|other| other != spi && self.stands(other) && !doomed(other))
+        others.copied().any(|other| other != spi && self.stays(other))
+    }
+
+    /// It stands, and nothing is planned against it.
+    fn stays(&self, spi: u64) -> bool {
+        self.stands(spi) && !self.doomed.keys().any(|(_, doomed)| *doomed == spi)
+    }
+
+    /// Whether all that an IKE SA carries could be carried by others of its peer that stay: their children send, so both
+    /// ends have them.
+    fn is_relieved(&self, spi: u64) -> bool {
+        let Some(name) = self.sas.get(&spi).and_then(peer_name) else { return true };
+        let children = |spi: &u64| {
+            let own = self.sas.get(spi).and_then(IkeSa::established);
+            own.map_or(&[][..], |own| &own.children)
+        };
+        let others = self.peers.get(&name).into_iter().flatten();
+        let others: Vec<_> = others
+            .filter(|other| **other != spi && self.stays(**other))
+            .flat_map(children)
+            .collect();
+        children(&spi).iter().filter(|child| child.lives()).all(|child| {
+            others.iter().any(|other| {
+                other.settings.name == child.settings.name
+                    && other.lives()
+                    && matches!(other.sending, Sending::Ready)
+            })
+        })
     }
 
     /// A new IKE SA with all that this one has, before it is broken (RFC 7296 §2.8.3, RFC 4478).
@@ -147,11 +209,15 @@ impl Engine {
         let Some(sa) = self.sas.get(&spi).filter(|_| self.stands(spi)) else { return };
         let Some(established) = sa.established() else { return };
         let connection = Arc::clone(&sa.base.connection);
-        let live = established.children.iter().filter(|child| child.lives());
-        let children = live.map(|child| (Arc::clone(&child.settings.name), None)).collect();
+        // Also those that are being made, here or by another IKE SA that it takes the place of.
+        let wanted = connection
+            .children
+            .iter()
+            .filter(|child| established.has_child(&child.name) || self.has(&connection, child));
+        let children = wanted.map(|child| (Arc::clone(&child.name), None)).collect();
         let purpose = Purpose { children, replaces: Some(spi), initial_contact: false };
         let begun = self.sas.values().any(|sa| sa.base.purpose.replaces == Some(spi));
-        if connection.ends().is_some() && !begun {
+        if connection.ends().is_some() && !begun && self.stays(spi) {
             self.begin(&connection, purpose, now, out);
         }
         // In case that nothing comes of it.
@@ -166,7 +232,7 @@ impl Engine {
         let Some(sa) = self.sas.get_mut(&spi) else { return };
         let ready = sa.established().is_some_and(|established| established.is_idle());
         if let Some(old) = sa.base.purpose.replaces.take_if(|_| ready) {
-            self.doom(old, 0, Cause::Replaced, now);
+            self.doom(old, 0, (Cause::Replaced, Some(spi)), now);
         }
     }
 }

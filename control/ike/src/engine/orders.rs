@@ -169,11 +169,18 @@ impl Engine {
     }
 
     fn heard(&mut self, spi: u32, now: u64, out: &mut Vec<Action>) {
-        let Some((holder, _)) = self.holder(Direction::Inbound, spi, None) else { return };
+        let Some((holder, inbound)) = self.holder(Direction::Inbound, spi, None) else { return };
         if let Some(established) = self.sas.get_mut(&holder).and_then(IkeSa::established_mut) {
             established.heard = established.heard.max(now);
         }
-        self.with(holder, now, out, IkeSa::proceed);
+        // Who sends by it has it: so may we (RFC 7296 §2.8).
+        self.with(holder, now, out, |mut sa, env| {
+            let own = sa.established_mut();
+            if let Some(child) = own.and_then(|own| own.child(inbound)).filter(|own| own.lives()) {
+                child.send_now(env);
+            }
+            sa.proceed(env)
+        });
     }
 
     /// Connections that stay as they are keep their IKE SAs, with new credentials; the others' are closed, and begun anew

@@ -384,7 +384,7 @@ impl Engine {
 
 impl Engine {
     /// Whether an IKE SA that goes on has the child, or is about to.
-    fn has(&self, connection: &Connection, child: &Child) -> bool {
+    pub(super) fn has(&self, connection: &Connection, child: &Child) -> bool {
         self.sas.iter().any(|(spi, sa)| {
             *sa.base.connection.name == *connection.name
                 && sa.established().is_some_and(|established| established.has_child(&child.name))

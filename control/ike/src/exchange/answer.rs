@@ -6,6 +6,7 @@ use crate::action::Ticket;
 use crate::algorithm::Suite;
 use crate::channel::{self, Channel};
 use crate::env::Env;
+use crate::fix;
 use crate::ike_sa::{Base, Datagram, IkeSa, Nat, Purpose, State};
 use crate::job::{Done, Job};
 use crate::message::{Part, Received, protocol};
@@ -192,9 +193,28 @@ fn no_connection(path: Endpoint, env: &Env<'_>) -> Why {
         Candidate { name: connection.name.to_string(), field: field.to_owned(), offered, ours }
     };
     why.candidates = env.settings.connections.iter().take(64).map(of).collect();
-    let remote = path.remote.ip();
-    why.check(format!("no connection has {remote} as its remote address"))
-        .fix(format!("connections.NAME.remote: {remote}"))
+    let (local, remote) = (path.local.ip(), path.remote.ip());
+    let nearest = why.candidates.iter().find(|candidate| candidate.field == "local").cloned();
+    match nearest {
+        // One expects this peer at another address of ours.
+        Some(candidate)
+            if env.settings.connections.iter().any(|own| {
+                *own.name == *candidate.name
+                    && own.remote.iter().any(|range| range.contains(remote))
+            }) =>
+        {
+            why.check(format!("{} does not use our address {local}", candidate.name))
+                .fix(fix::local(&candidate.name, local))
+        }
+        _ => {
+            let only = match why.candidates.as_slice() {
+                [only] => only.name.clone(),
+                _ => "NAME".to_owned(),
+            };
+            why.check(format!("no connection has {remote} as its remote address"))
+                .fix(fix::remote(&only, remote))
+        }
+    }
 }
 
 fn no_proposal(
@@ -205,9 +225,9 @@ fn no_proposal(
 ) -> Why {
     let mut why = Why::new(now, path.remote, Stage::Init, Reason::NoProposalChosen);
     why.offered = offers.iter().map(|offer| offer.proposal.to_string()).collect();
-    why.fix = candidates.first().zip(offers.first()).map(|(candidate, offer)| {
+    why.fix = candidates.first().and_then(|candidate| {
         let name = candidate.name.split(',').next().unwrap_or_default();
-        format!("connections.{name}.proposals: [{}]", offer.proposal)
+        fix::ike(name, offers.iter().map(|offer| &offer.proposal))
     });
     why.candidates = candidates;
     why

@@ -6,17 +6,20 @@ use crate::Key;
 use crate::action::{Direction, Ticket};
 use crate::algorithm::Group;
 use crate::child::{self, Agreed, Child, Fate, Fresh, Sending};
-use crate::env::Env;
+use crate::env::{Effect, Env};
 use crate::ike_sa::{Base, Established, Task};
 use crate::job::{Done, Job};
 use crate::message::{Part, Received, protocol};
 use crate::proposal::{Chosen, KeyExchange, Offer};
 use crate::why::{Reason, Stage};
+use std::sync::Arc;
 use wire::iana::ike::{ExchangeType, NotifyType};
 use wire::ike::Spi;
 
 /// How long the old SA goes on sending after the peer rekeyed, if the peer does not delete it, in milliseconds.
 const SWAP_MS: u64 = 5_000;
+/// The same for a child of an IKE SA that may take the place of another, in milliseconds.
+const KIN_MS: u64 = 2_000;
 /// After a rekey of the peer came to nothing, ours is tried, in milliseconds.
 const RETRY_MS: u64 = 10_000;
 
@@ -259,11 +262,13 @@ impl Established {
         match (result, half) {
             // The peer may not receive by the new one before it has our answer, so the old one sends until it is deleted.
             (Ok(()), Direction::Inbound) if fresh.child.replaces.is_some() => {
-                let sending = Sending::Waits {
-                    half: Box::new(fresh.outbound),
-                    until: env.now.saturating_add(SWAP_MS),
-                };
-                self.made(base, Child { sending, ..fresh.child }, reply, env);
+                self.made_to_wait(base, *fresh, SWAP_MS, reply, env);
+            }
+            // The same, where the old one is another IKE SA's: the peer reauthenticates.
+            (Ok(()), Direction::Inbound) if self.has_kin(base, env) => {
+                let lineage = fresh.child.lineage;
+                self.made_to_wait(base, *fresh, KIN_MS, reply, env);
+                env.effect(Effect::Waits { spi: base.spi, lineage });
             }
             (Ok(()), Direction::Inbound) => {
                 let ticket = env.install(fresh.outbound.clone());
@@ -285,6 +290,26 @@ impl Established {
                 self.cannot(child.replaces, reply, env);
             }
         }
+    }
+
+    fn made_to_wait(
+        &mut self,
+        base: &Base,
+        fresh: Fresh,
+        wait_ms: u64,
+        reply: Reply,
+        env: &mut Env<'_>,
+    ) {
+        let until = env.now.saturating_add(wait_ms);
+        let sending = Sending::Waits { half: Box::new(fresh.outbound), until };
+        self.made(base, Child { sending, ..fresh.child }, reply, env);
+    }
+
+    /// Whether the peer has another IKE SA with us.
+    fn has_kin(&self, base: &Base, env: &Env<'_>) -> bool {
+        let name = (Arc::clone(&base.connection.name), self.peer.identity.to_string());
+        let all = env.peers.get(&name);
+        all.is_some_and(|spis| spis.iter().any(|spi| *spi != base.spi))
     }
 
     /// It cannot be installed; nothing of it is left.

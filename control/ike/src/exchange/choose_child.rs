@@ -5,10 +5,11 @@ use crate::action::EspSuite;
 use crate::algorithm::Group;
 use crate::child::{Agreed, Child};
 use crate::env::Env;
+use crate::fix;
 use crate::ike_sa::{Base, Established};
 use crate::message::{Note, Part, Received, protocol, with_esn};
 use crate::narrow::{Covered, Ts};
-use crate::proposal::{self, Chosen, KeyExchange, Kind, Offer};
+use crate::proposal::{self, Chosen, KeyExchange, Kind, Offer, Transform};
 use crate::settings;
 use crate::why::{Candidate, Reason, Stage, Why};
 use std::sync::Arc;
@@ -149,17 +150,20 @@ fn choose(
     let refused = |candidates: Vec<Candidate>| {
         let mut why = base.why(now, stage, Reason::NoProposalChosen).child(&settings.name);
         why.offered = offers.iter().map(|offer| offer.proposal.to_string()).collect();
-        why.fix = offers.first().map(|offer| {
-            // As the file has it: there ESN is a key of its own.
-            let named = offer.proposal.transforms.iter().filter(|one| one.kind != Kind::Esn);
-            let suite: Vec<_> = named.map(ToString::to_string).collect();
-            format!(
-                "connections.{}.children.{}.esp: {}",
-                base.connection.name,
-                settings.name,
-                suite.join("/")
-            )
-        });
+        // Where ESN alone differs, it is that.
+        let esn = candidates.iter().all(|candidate| candidate.field == Kind::Esn.name());
+        why.fix = match (candidates.first(), esn) {
+            (Some(candidate), true) => Some(fix::esn(
+                &base.connection.name,
+                &settings.name,
+                candidate.offered == Transform::esn(true).to_string(),
+            )),
+            _ => fix::esp(
+                &base.connection.name,
+                &settings.name,
+                offers.iter().map(|offer| &offer.proposal),
+            ),
+        };
         why.candidates = candidates;
         Denied { part: Part::note(NotifyType::NO_PROPOSAL_CHOSEN, []), why: Some(Box::new(why)) }
     };
@@ -199,14 +203,8 @@ fn unacceptable(
         .iter()
         .map(|child| differing(child, &Covered::configured(child, local, remote), offered))
         .collect();
-    let side = |side: &[Ts]| side.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    why.fix = children.first().map(|child| {
-        let (local, remote) = (side(&offered.local), side(&offered.remote));
-        format!(
-            "connections.{}.children.{}: local_ts: [{local}], remote_ts: [{remote}]",
-            base.connection.name, child.name
-        )
-    });
+    why.fix =
+        children.first().map(|child| fix::selectors(&base.connection.name, &child.name, offered));
     Denied { part: Part::note(NotifyType::TS_UNACCEPTABLE, []), why: Some(Box::new(why)) }
 }
 

@@ -118,7 +118,7 @@ pub(crate) fn check(
     let accept = &connection.remote_auth.accept;
     let method = AuthMethod(*method);
     if matches!(accept, Accept::Psk(_)) != (method == AuthMethod::SHARED_KEY) {
-        return Err(format!("the peer proves itself by {method}, and we accept {}", accept.name()));
+        return Err(other_method(&method_name(Some(method)), accept.name()));
     }
     let octets = covered(session, of_initiator, &claimed.body);
     let proof = Proof { method, auth: auth.clone(), octets };
@@ -148,6 +148,36 @@ pub(crate) fn check(
             let (keys, sha1) = (keys.iter().filter(known).cloned().collect(), connection.legacy);
             Ok(Peer::Pool(Box::new(Job::VerifyRawKey { keys, sha1, proof })))
         }
+    }
+}
+
+/// How a peer proves itself, in the words of the file where it has one. Without an AUTH payload it wants EAP.
+pub(crate) fn method_name(method: Option<AuthMethod>) -> String {
+    match method {
+        None => "EAP".to_owned(),
+        Some(AuthMethod::SHARED_KEY) => "psk".to_owned(),
+        Some(method) => method.to_string(),
+    }
+}
+
+/// What differs when the peer proves itself in another way than it must.
+pub(crate) fn other_method(offered: &str, ours: &str) -> String {
+    format!("the peer proves itself by {offered}, and we accept {ours}")
+}
+
+/// What puts that right: at the peer, for a weaker proof is nothing to be put into our file without thinking.
+pub(crate) fn method_fix(connection: &Connection) -> String {
+    let name = &connection.name;
+    match &connection.remote_auth.accept {
+        Accept::Psk(_) => format!(
+            "let the peer use the PSK; or, for its certificate, write connections.{name}.remote.ca in place of psk"
+        ),
+        Accept::Certificate(_) => format!(
+            "let the peer use its certificate; or, for a PSK, write connections.{name}.remote.psk in place of ca"
+        ),
+        Accept::RawKey(_) => format!(
+            "let the peer use its key; or, for a PSK, write connections.{name}.remote.psk in place of public_key"
+        ),
     }
 }
 

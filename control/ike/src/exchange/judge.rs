@@ -7,6 +7,7 @@ use crate::action::Ticket;
 use crate::channel::Opened;
 use crate::env::{Effect, Env};
 use crate::event::Cause;
+use crate::fix;
 use crate::ike_sa::{Base, Datagram, Established, Ghost, Identified, State};
 use crate::job::Done;
 use crate::message::{Identification, Part, Received};
@@ -45,6 +46,98 @@ enum Step {
 struct Case {
     received: Received,
     identity: Identity,
+}
+
+/// In what a connection differs from the peer: the later, the nearer it came.
+#[derive(Debug)]
+enum Mismatch {
+    /// Who it says it is.
+    Identity { check: String },
+    /// How it proves that.
+    Method { offered: String },
+    /// What was chosen in IKE_SA_INIT by the proposals of another connection.
+    Proposals { suite: String },
+}
+
+impl Mismatch {
+    /// The field, with what the peer has there and what we have.
+    fn candidate(&self, connection: &Connection, identity: &Identity) -> Candidate {
+        let list = |all: Vec<String>, or: &str| all.join(or);
+        let auth = &connection.remote_auth;
+        let (field, offered, ours) = match self {
+            Self::Identity { .. } => {
+                let patterns = auth.identities.iter().map(ToString::to_string).collect();
+                ("remote.id", identity.to_string(), list(patterns, " or "))
+            }
+            Self::Method { offered } => {
+                ("authentication method", offered.clone(), auth.accept.name().to_owned())
+            }
+            Self::Proposals { suite } => {
+                let proposals = connection.proposals.iter().map(ToString::to_string).collect();
+                ("proposals", suite.clone(), list(proposals, ", "))
+            }
+        };
+        Candidate { name: connection.name.to_string(), field: field.to_owned(), offered, ours }
+    }
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Identity { .. } => 0,
+            Self::Method { .. } => 1,
+            Self::Proposals { .. } => 2,
+        }
+    }
+    fn reason(&self) -> Reason {
+        match self {
+            Self::Identity { .. } => Reason::IdentityRefused,
+            Self::Method { .. } => Reason::AuthenticationFailed,
+            Self::Proposals { .. } => Reason::NoProposalChosen,
+        }
+    }
+    fn check(&self, connection: &Connection) -> String {
+        match self {
+            Self::Identity { check } => check.clone(),
+            Self::Method { offered } => {
+                identify::other_method(offered, connection.remote_auth.accept.name())
+            }
+            Self::Proposals { suite } => {
+                format!("IKE_SA_INIT chose {suite}, which {} does not accept", connection.name)
+            }
+        }
+    }
+    fn fix(&self, connection: &Connection, identity: &Identity) -> String {
+        match self {
+            Self::Identity { .. } => fix::identity(&connection.name, identity),
+            Self::Method { .. } => identify::method_fix(connection),
+            Self::Proposals { suite } => {
+                format!("connections.{}.proposals: [{suite}]", connection.name)
+            }
+        }
+    }
+}
+
+/// No connection is for this peer. What the nearest one lacks comes first.
+fn nobody(
+    base: &Base,
+    identity: &Identity,
+    mut different: Vec<(Arc<Connection>, Mismatch)>,
+    now: u64,
+) -> Why {
+    different.sort_by_key(|(_, mismatch)| std::cmp::Reverse(mismatch.rank()));
+    let reason =
+        different.first().map_or(Reason::IdentityRefused, |(_, mismatch)| mismatch.reason());
+    let mut why = Why::new(now, base.path.remote, Stage::Auth, reason);
+    why.identity = Some(identity.to_string());
+    why.candidates = different
+        .iter()
+        .map(|(connection, mismatch)| mismatch.candidate(connection, identity))
+        .collect();
+    let Some((connection, mismatch)) = different.first() else { return why };
+    why = why.check(mismatch.check(connection)).fix(mismatch.fix(connection, identity));
+    // Whose failure it is, is known when it is the only one, or the peer is one that it expects.
+    match (different.len(), mismatch) {
+        (2.., Mismatch::Identity { .. }) => why,
+        _ => why.connection(&connection.name),
+    }
 }
 
 impl Judging {
@@ -187,40 +280,27 @@ impl Judging {
         for connection in fitting {
             match self.differs(&connection, identity, received) {
                 None => return Ok(connection),
-                Some((field, offered, ours)) => {
-                    let (name, field) = (connection.name.to_string(), field.to_owned());
-                    different.push(Candidate { name, field, offered, ours });
-                }
+                Some(mismatch) => different.push((connection, mismatch)),
             }
         }
-        let mut why = Why::new(env.now, base.path.remote, Stage::Auth, Reason::IdentityRefused);
-        why.fix = different
-            .first()
-            .filter(|candidate| candidate.field == "remote.id")
-            .map(|candidate| format!("connections.{}.remote.id: \"{identity}\"", candidate.name));
-        (why.identity, why.candidates) = (Some(identity.to_string()), different);
-        Err(Box::new(why))
+        Err(Box::new(nobody(base, identity, different, env.now)))
     }
 
-    /// The first field in which a connection differs from what the peer brings, with both values.
+    /// The first in which a connection differs from what the peer brings.
     fn differs(
         &self,
         connection: &Connection,
         identity: &Identity,
         received: &Received,
-    ) -> Option<(&'static str, String, String)> {
-        if let Err(difference) = identify::accepts(connection, identity) {
-            return Some(("remote.id", identity.to_string(), difference));
+    ) -> Option<Mismatch> {
+        if let Err(check) = identify::accepts(connection, identity) {
+            return Some(Mismatch::Identity { check });
         }
         let by_key =
             received.auth.as_ref().is_some_and(|(method, _)| *method == AuthMethod::SHARED_KEY.0);
-        let accept = &connection.remote_auth.accept;
-        if by_key != matches!(accept, Accept::Psk(_)) {
-            let method = received
-                .auth
-                .as_ref()
-                .map_or("EAP".to_owned(), |(method, _)| AuthMethod(*method).to_string());
-            return Some(("remote.auth", method, accept.name().to_owned()));
+        if by_key != matches!(connection.remote_auth.accept, Accept::Psk(_)) {
+            let method = received.auth.as_ref().map(|(method, _)| AuthMethod(*method));
+            return Some(Mismatch::Method { offered: identify::method_name(method) });
         }
         let suite = self.session.channel.suite();
         let has = |proposal: &Proposal, kind, id: u16| {
@@ -234,9 +314,8 @@ impl Judging {
                 && has(proposal, Kind::KeyExchange, suite.group().id().0)
                 && suite.integ().is_none_or(|integ| has(proposal, Kind::Integrity, integ.id().0))
         };
-        let ours =
-            || connection.proposals.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        (!connection.proposals.iter().any(takes)).then(|| ("proposals", suite.to_string(), ours()))
+        let taken = connection.proposals.iter().any(takes);
+        (!taken).then(|| Mismatch::Proposals { suite: suite.to_string() })
     }
 
     /// The peer is who it says. May it have this IKE SA, and who are we?

@@ -6,6 +6,7 @@ use crate::action::Ticket;
 use crate::channel::Opened;
 use crate::env::{Effect, Env};
 use crate::event::Cause;
+use crate::fix;
 use crate::ike_sa::{Base, Datagram, Established, Identified, State, Task};
 use crate::job::Done;
 use crate::message::{Note, Part, Received};
@@ -310,7 +311,7 @@ fn refused(base: &Base, error: &Note, now: u64) -> Why {
 fn identity_fix(base: &Base, identity: &Identity, reason: &Reason) -> String {
     let name = &base.connection.name;
     match reason {
-        Reason::IdentityRefused => format!("connections.{name}.remote.id: \"{identity}\""),
+        Reason::IdentityRefused => fix::identity(name, identity),
         _ => format!("check the credential of {identity} in connections.{name}.remote"),
     }
 }

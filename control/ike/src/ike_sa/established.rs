@@ -206,6 +206,11 @@ impl Established {
         env.lineage(Some(kinship).filter(|_| base.connection.unique != Unique::Never))
     }
 
+    /// The live child of this lineage.
+    pub(crate) fn heir(&mut self, lineage: Lineage) -> Option<&mut Child> {
+        self.children.iter_mut().find(|child| child.lineage == lineage && child.lives())
+    }
+
     /// Begins what waits, unless something is under way; or ends.
     pub(crate) fn proceed(mut self: Box<Self>, base: &mut Base, env: &mut Env<'_>) -> State {
         self.delete_late(base, env);
@@ -503,8 +508,9 @@ impl Established {
     fn finish(mut self: Box<Self>, base: &Base, cause: Cause, env: &mut Env<'_>) -> State {
         std::mem::replace(&mut self.asking, Asking::Idle).abandon(env);
         std::mem::replace(&mut self.replying, Replying::Idle).abandon(env);
+        let peer = (Arc::clone(&base.connection.name), self.peer.identity.to_string());
         for child in self.children.drain(..) {
-            child.remove(base, cause, env);
+            child.bury(base, peer.clone(), cause, env);
         }
         let cause = if self.successor.is_some() { Cause::Replaced } else { cause };
         env.event(Event::IkeDown { ike: base.name(), cause });
