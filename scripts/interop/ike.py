@@ -18,9 +18,12 @@ from lab.namespaces import Lab, build, wait_for
 from lab.report import Report, expect
 from lab.traffic import ping
 
+from .ike_children import several
+from .ike_flood import flooded
+from .ike_losses import Lost, Watched
 from .ike_postern import Postern
 from .ike_rows import Row, rows
-from .ike_world import LAN, Child, Credentials, KernelPeer, Network, StrongSwan, UserspacePeer, ends, shared
+from .ike_world import LAN, Child, Credentials, KernelPeer, Network, StrongSwan, UserspacePeer, ends, only, shared
 
 SECONDS = 30  # that a negotiation may take on a busy machine, with the largest group
 
@@ -43,15 +46,19 @@ class World:
             self.kernel = KernelPeer(self.network)
         self.peer = self.kernel if row.with_kernel else self.userspace
         self.network.mtu(row.mtu)
-        gateway, peer = ends(row, self.credentials)
-        self.peer.configure(peer)
-        self.gateway.configure(gateway)
+        self.prepare(row)
         try:
             return TESTS[row.test](self, row)
         finally:
             self.network.mtu(1500)
             if self.peer.alive:
                 self.peer.daemon.clear()
+
+    def prepare(self, row: Row) -> None:
+        """Both ends forget what was, and are told what the row says."""
+        gateway, peer = ends(row, self.credentials)
+        self.peer.configure(peer)
+        self.gateway.configure(gateway)
 
     @property
     def sides(self) -> dict:
@@ -71,11 +78,6 @@ class World:
         for version in versions:
             ping(self.network.lan, LAN[version][1], count=2, interval=self.peer.interval, wait=5)
             self.peer.ping(version)
-
-
-def only(found: list, what: str):
-    expect(len(found) == 1, f"{len(found)} {what}, expected 1")
-    return found[0]
 
 
 def agreed(world: World, row: Row) -> tuple[Child, Child]:
@@ -119,34 +121,37 @@ def tunnel(world: World, row: Row) -> str:
 
 
 def rekeyed(world: World, row: Row, seconds: int = 18) -> str:
-    """While iperf3 and pings run, SAs are replaced; not one ping is lost."""
+    """While iperf3 and pings run, SAs are replaced; not one ping is lost. Where neither end refused a packet and the machine had no CPU time
+    to give, as measured, it is tried once more, and the row says so."""
+    try:
+        return rekeys(world, row, seconds)
+    except Lost as lost:
+        if not lost.excused:
+            raise
+        world.prepare(row)
+        return f"{rekeys(world, row, seconds)}; at the second attempt, after {lost}"
+
+
+def rekeys(world: World, row: Row, seconds: int) -> str:
     world.up(row)
     agreed(world, row)
     world.peer.serve()
-    far = LAN[4][1]
-    pings = world.network.lan.start(f"rekey-ping-{time.monotonic_ns()}", "ping", "-n", "-i", "0.05", "-c", str(seconds * 20 - 20), "-W", "3", far)
-    load = world.network.lan.start("rekey-iperf", "iperf3", "--client", far, "--time", str(seconds), "--udp", "--bitrate", "4M", "--length", "1000")
+    watched = Watched(world, seconds * 20 - 20)
+    load = world.network.lan.start("rekey-iperf", "iperf3", "--client", LAN[4][1], "--time", str(seconds), "--udp",
+                                   "--bitrate", world.peer.rate, "--length", str(world.peer.length))
     children, sas = watch(world, seconds)
-    wait_for("ping to end", lambda: not pings.alive, 20)
-    load.stop()
-    counts = re.search(r"(\d+) packets transmitted, (\d+) received", pings.log.read_text())
-    expect(bool(counts), pings.tail())
+    try:
+        pressure = watched.end()
+    finally:
+        load.stop()
     seen = f"{len(children)} Child SAs, {len(sas)} IKE SAs"
-    lost = missing(pings.log.read_text())
-    expect(counts[1] == counts[2], f"{int(counts[1]) - int(counts[2])} of {counts[1]} pings lost, {lost}; {seen}; {world.gateway.drops()}")
     life = {*row.gateway, *row.peer}
     expect(len(children) >= 3 or not {"rekey_child", "reauth"} & life, seen)
     expect(len(sas) >= 3 or not {"rekey_ike", "reauth"} & life, seen)
     wait_for("one IKE SA to be left", lambda: all(len(side.sas()) == 1 for side in world.sides.values()), 10)
     world.ping()
     world.down(row)
-    return f"{counts[1]} pings, none lost; {seen}"
-
-
-def missing(text: str) -> list[int]:
-    """Which of the pings, 50 ms apart, had no answer."""
-    seen = {int(number) for number in re.findall(r"icmp_seq=(\d+)", text)}
-    return sorted(set(range(1, max(seen, default=0) + 1)) - seen)
+    return f"{watched.count} pings, none lost; {seen}; {pressure}"
 
 
 def watch(world: World, seconds: int) -> tuple[set, set]:
@@ -257,7 +262,7 @@ def refused(world: World, row: Row) -> str:
     return why.strip().replace("\n", " ")[:300]
 
 
-TESTS = {test.__name__: test for test in (tunnel, rekeyed, dead_peer, at_start, on_demand, rebound, refused, swapped)}
+TESTS = {test.__name__: test for test in (tunnel, rekeyed, dead_peer, at_start, on_demand, rebound, refused, swapped, several, flooded)}
 
 
 def main() -> int:

@@ -61,13 +61,19 @@ class Postern:
         self.gateway.configure(postern(end, self.core))
         self.gateway.postern("-c", str(self.gateway.file), "apply")
 
-    def up(self, seconds: float) -> str:
+    def up(self, seconds: float, child: str = "net") -> str:
         """Empty, or why it failed."""
-        done = self.gateway.postern("up", self.name, "--wait", str(int(seconds)), check=False)
+        done = self.gateway.postern("up", f"{self.name}/{child}", "--wait", str(int(seconds)), check=False)
         return "" if done.returncode == 0 else done.stderr.strip() or f"ended with {done.returncode}"
 
-    def down(self) -> None:
-        self.gateway.postern("down", self.name)
+    def down(self, child: str | None = None) -> None:
+        self.gateway.postern("down", f"{self.name}/{child}" if child else self.name)
+
+    def rekey(self, child: str) -> None:
+        self.gateway.postern("rekey", f"{self.name}/{child}")
+
+    def half_open(self) -> int:
+        return self.gateway.json("status")["ike"]["half_open"]
 
     def why(self) -> str:
         """The last failure in prose: of the connection, or of an address that has none."""
@@ -91,11 +97,16 @@ class Postern:
     def child(self, raw: dict, halves: dict) -> Child:
         inbound = halves.get(("inbound", raw["inbound"]), {})
         ours, theirs = raw["covered"].split(" ↔ ")
-        return Child(inbound.get("suite", "?"), ours.split(", "), theirs.split(", "), raw["inbound"], raw["outbound"], raw["packets_in"],
+        return Child(raw["name"], inbound.get("suite", "?"), ours.split(", "), theirs.split(", "), raw["inbound"], raw["outbound"], raw["packets_in"],
                      raw["packets_out"], inbound.get("encap", "").startswith("udp"), inbound.get("esn", False))
 
     def drops(self) -> dict[str, int]:
         return self.gateway.drops()
+
+    def rings(self) -> dict[str, int]:
+        """Frames that AF_XDP had no room for."""
+        names = ("rx_dropped", "rx_ring_full", "fill_ring_empty")
+        return {f"{link['name']} {name}": link[name] for link in self.gateway.json("interfaces")["interfaces"] for name in names}
 
     def log(self) -> str:
         return self.gateway.control.tail(30) if self.gateway.control else ""

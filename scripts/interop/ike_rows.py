@@ -9,6 +9,7 @@ DEFAULT_ESP = "ENCR_AES_GCM_16_256"
 GROUPS = ("MODP_1024", "MODP_1536", "MODP_2048", "MODP_3072", "MODP_4096", "MODP_6144", "MODP_8192",
           "ECP_256", "ECP_384", "ECP_521", "Curve25519")
 KINDS = ("rsa", "ecdsa256", "ecdsa384", "ecdsa521", "ed25519")
+RAW = ("rsa", "ecdsa256", "ed25519")  # kinds of keys that prove by themselves (RFC 7670)
 AES = (128, 192, 256)
 SHA2 = ("256_128", "384_192", "512_256")
 
@@ -45,6 +46,10 @@ def authentication() -> list[Row]:
         yield Row(f"certificates, {kind}, intermediate CA", auth=kind)
     for kind in ("p256", "p384", "p521", "ed25519", "rsa2048"):
         yield Row(f"certificates made by postern pki, {kind}", auth=f"our-{kind}", needs="postern")
+    for kind in RAW:
+        yield Row(f"raw public keys, {kind}", auth=f"raw-{kind}")
+    yield Row("raw public keys made by postern pki, ed25519", auth="raw-our-ed25519", needs="postern")
+    yield Row("raw public key one way, certificate the other", auth="raw-ecdsa256,rsa")
     yield Row("PSK one way, certificate the other", auth="psk,rsa")
     yield Row("certificates of different kinds", auth="ed25519,ecdsa256")
     yield Row("certificates, IPv6 outside", auth="ecdsa256", outer=6)
@@ -124,6 +129,24 @@ def lives() -> list[Row]:
     yield Row("at start", "at_start", roles=("gateway",), gateway={"start": "auto"})
 
 
+def several() -> list[Row]:
+    """Children beside `net`, one of them with an ESP suite of its own."""
+    nets = {"voice": ("10.1.5.0/24", "10.2.5.0/24"), "video": ("10.1.6.0/24", "10.2.6.0/24")}
+    for names in (("voice",), ("voice", "video")):
+        ours = tuple((name, {"local_ts": nets[name][:1], "remote_ts": nets[name][1:]}) for name in names)
+        theirs = tuple((name, {"local_ts": nets[name][1:], "remote_ts": nets[name][:1]}) for name in names)
+        if len(names) == 2:
+            ours, theirs = ((one, (name, {**differs, "esp": ("ENCR_CHACHA20_POLY1305",)})) for one, (name, differs) in (ours, theirs))
+        yield Row(f"{len(names) + 1} children of one IKE SA", "several", gateway={"more": ours}, peer={"more": theirs})
+
+
+def floods() -> list[Row]:
+    """The end that answers knows nobody by address; from that many half-open IKE SAs on it asks for cookies."""
+    yield Row("strangers flood the gateway, cookies", "flooded", roles=("peer",), gateway={"remote": "any", "cookie_above": 8},
+              expect={"half_open": 8}, needs="postern")
+    yield Row("strangers flood the peer, cookies", "flooded", roles=("gateway",), peer={"remote": "any"}, expect={"half_open": 30})
+
+
 def mismatches() -> list[Row]:
     """`why`: what the gateway must say of it, as a regular expression; when it began it, it may know no more than the peer's notify."""
     cbc = "ENCR_AES_CBC_256/AUTH_HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/Curve25519"
@@ -170,11 +193,15 @@ def kernel() -> list[Row]:
     life = {"rekey_child": 5, "rekey_ike": 8}
     yield Row("Linux: rekey of both SAs by both", "rekeyed", roles=("gateway",), gateway=life, peer=life)
     yield Row("Linux: rekey of child by the peer, ESN", "rekeyed", roles=("gateway",), peer={"rekey_child": 5, "esn": True}, needs="postern")
+    for row in (*several(), *floods()):
+        yield replace(row, name=f"Linux: {row.name}")
+    for kind in RAW:
+        yield Row(f"Linux: raw public keys, {kind}", auth=f"raw-{kind}")
     yield Row("Linux: on demand, by the peer's first packet", "on_demand", roles=("peer",), peer={"start": "ondemand"})
 
 
 def rows() -> list[Row]:
     """All of them, each with one who initiates."""
-    made = [*authentication(), *ike_suites(), *esp_suites(), *networks(), *selection(), *lives(), *mismatches()]
+    made = [*authentication(), *ike_suites(), *esp_suites(), *networks(), *selection(), *lives(), *several(), *floods(), *mismatches()]
     made += [replace(row, with_kernel=True) for row in kernel()]
     return [replace(row, name=f"{row.name}, {role} initiates", roles=(role,)) for row in made for role in row.roles]

@@ -64,6 +64,24 @@ class Authority:
         return self.issue(stem or host, host, extensions, self.intermediate, days)
 
 
+def bare(directory: Path, kind: str, host: str) -> Pair:
+    """A private key, and its public key where a certificate would be (RFC 7670)."""
+    directory.mkdir(parents=True, exist_ok=True)
+    made = Pair(directory / f"{host}-{kind}.pub", directory / f"{host}-{kind}.key")
+    run("openssl", "genpkey", "-algorithm", *KEYS[kind], "-out", str(made.key))
+    made.key.chmod(0o600)
+    run("openssl", "pkey", "-in", str(made.key), "-pubout", "-out", str(made.certificate))
+    return made
+
+
+def our_bare(directory: Path, kind: str, host: str, program: Path) -> Pair:
+    """The same by `postern pki`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    made = Pair(directory / f"{host}-our-{kind}.pub", directory / f"{host}-our-{kind}.key")
+    run(str(program), "pki", "key", "--type", kind, "--out", str(made.key), "--public-out", str(made.certificate))
+    return made
+
+
 class OurAuthority:
     """The same by `postern pki`, as a newcomer would."""
 

@@ -7,7 +7,7 @@ import shutil
 import socket
 from pathlib import Path
 
-from .namespaces import Failed, Namespace, Program, wait_for
+from .namespaces import Failed, Namespace, Program, run, wait_for
 from .vici import Vici
 from .vm import Machine
 from .wire import inside
@@ -84,8 +84,16 @@ class Charon:
         """Answers also when it failed: `success` and `errmsg` say so."""
         return self.vici.ask("initiate", child=child, ike=connection, timeout=int(timeout * 1000), **{"init-limits": False})
 
-    def terminate(self, connection: str, timeout: float = 10) -> dict:
-        return self.vici.ask("terminate", ike=connection, timeout=int(timeout * 1000))
+    def rekey(self, child: str) -> None:
+        self.vici.do("rekey", child=child)
+
+    def terminate(self, connection: str, child: str | None = None, timeout: float = 10) -> dict:
+        """All of it, or one child."""
+        which = {"child": child} if child else {"ike": connection}
+        return self.vici.ask("terminate", **which, timeout=int(timeout * 1000))
+
+    def half_open(self) -> int:
+        return int(self.vici.ask("stats")["ikesas"]["half-open"])
 
     def sas(self) -> list[dict]:
         """IKE SAs with their Child SAs, as `swanctl --list-sas` shows them; the connection's name stands under `name`."""
@@ -140,6 +148,10 @@ class InNamespace(Charon):
     def log(self) -> str:
         return self.program.tail(30)
 
+    def said(self, pattern: str) -> int:
+        """How many lines of its log match this basic regular expression."""
+        return int(run("grep", "-c", pattern, str(self.program.log), check=False).stdout)
+
 
 class InMachine(Charon):
     """ESP of the guest's kernel: raw or in UDP, ESN, and tunnels that begin with a packet."""
@@ -174,3 +186,6 @@ class InMachine(Charon):
 
     def log(self) -> str:
         return self.machine.run("tail -n 30 /tmp/charon.log", check=False)
+
+    def said(self, pattern: str) -> int:
+        return int(self.machine.run(f"grep -c '{pattern}' /tmp/charon.log", check=False))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .certificates import Authority, OurAuthority, Pair
 
@@ -57,10 +57,10 @@ def legacy(*suites: str) -> bool:
 class Proof:
     """How an end proves who it is, and what the other end needs to believe it."""
 
-    method: str  # psk, certificate
+    method: str  # psk, certificate, raw
     secret: str = ""
     authority: Authority | OurAuthority | None = None
-    leaf: Pair | None = None
+    leaf: Pair | None = None  # with `raw` a public key stands where the certificate would
     send_intermediate: bool = True
 
 
@@ -87,31 +87,47 @@ class End:
     encap: str = "auto"  # auto, force
     esn: bool | None = None  # 64-bit sequence numbers; None: whatever both can
     fragmentation: bool = True  # RFC 7383
+    cookie_above: int = 64  # half-open IKE SAs
     name: str = "net"
+    more: tuple[tuple[str, dict], ...] = ()  # children beside `net`: the name, and which of these fields differ
 
     @property
     def legacy(self) -> bool:
         return legacy(*self.ike, *self.esp)
 
+    @property
+    def children(self) -> dict[str, "End"]:
+        """By name, each as if it were the only one."""
+        return {"net": self, **{name: replace(self, **differs) for name, differs in self.more}}
+
 
 def strongswan(end: End, version: int = 2) -> dict:
-    """The connection as `load-conn` takes it; its one child is `net`."""
-    actions = {"manual": "none", "ondemand": "trap", "auto": "start"}
-    method = {"psk": "psk", "certificate": "pubkey"}
-    # kernel-libipsec refuses whatever names ESN at all; without a word strongSwan means 32-bit numbers.
-    numbers = "-esn" if end.esn else ""
-    child = {
-        "local_ts": end.local_ts, "remote_ts": end.remote_ts, "esp_proposals": [keywords(suite) + numbers for suite in end.esp],
-        "rekey_time": f"{end.rekey_child}s", "life_time": f"{2 * end.rekey_child + 30 if end.rekey_child else 0}s", "rand_time": "0s",
-        "start_action": actions[end.start], "dpd_action": end.on_dead, "close_action": "none",
-    }
+    """The connection as `load-conn` takes it."""
+    method = {"psk": "psk", "certificate": "pubkey", "raw": "pubkey"}
     return {
         "version": version, "local_addrs": [end.local], "remote_addrs": ["%any" if end.remote == "any" else end.remote],
         "proposals": [keywords(suite) for suite in end.ike], "encap": end.encap == "force", "fragmentation": end.fragmentation, "mobike": False,
         "rekey_time": f"{end.rekey_ike}s", "reauth_time": f"{end.reauth}s", "over_time": "30s", "rand_time": "0s",
         "dpd_delay": f"{end.dpd}s", "unique": "no",
-        "local": {"auth": method[end.proof.method], "id": end.identity, "certs": [end.proof.leaf.pem] if end.proof.leaf else None},
+        "local": {"auth": method[end.proof.method], "id": end.identity, shown_by(end.proof): [end.proof.leaf.pem] if end.proof.leaf else None},
         "remote": {"auth": method[end.remote_proof.method], "id": end.remote_identity,
-                   "cacerts": [end.remote_proof.authority.root.pem] if end.remote_proof.authority else None},
-        "children": {"net": child},
+                   "cacerts": [end.remote_proof.authority.root.pem] if end.remote_proof.authority else None,
+                   "pubkeys": [end.remote_proof.leaf.pem] if end.remote_proof.method == "raw" else None},
+        "children": {name: strongswan_child(one) for name, one in end.children.items()},
+    }
+
+
+def shown_by(proof: Proof) -> str:
+    """strongSwan's word for what an end shows beside its signature."""
+    return "pubkeys" if proof.method == "raw" else "certs"
+
+
+def strongswan_child(end: End) -> dict:
+    actions = {"manual": "none", "ondemand": "trap", "auto": "start"}
+    # kernel-libipsec refuses whatever names ESN at all; without a word strongSwan means 32-bit numbers.
+    numbers = "-esn" if end.esn else ""
+    return {
+        "local_ts": end.local_ts, "remote_ts": end.remote_ts, "esp_proposals": [keywords(suite) + numbers for suite in end.esp],
+        "rekey_time": f"{end.rekey_child}s", "life_time": f"{2 * end.rekey_child + 30 if end.rekey_child else 0}s", "rand_time": "0s",
+        "start_action": actions[end.start], "dpd_action": end.on_dead, "close_action": "none",
     }

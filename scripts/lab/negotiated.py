@@ -8,7 +8,7 @@ HEAD = """interfaces:
   - {{ name: lan, role: inside }}
   - {{ name: wan, role: outside }}
 workers: {{ cores: [{core}] }}
-ike: {{ retransmit_first: 1s, retransmit_tries: 3 }}
+ike: {{ retransmit_first: 1s, retransmit_tries: 3, cookie_above: {cookie_above} }}
 """
 
 
@@ -24,23 +24,26 @@ def proves(proof: Proof) -> list[str]:
     """Under `local`."""
     if proof.method == "psk":
         return [f'psk: "{proof.secret}"']
+    if proof.method == "raw":
+        return [f'key: {{ file: "{proof.leaf.key}" }}']
     chain = [proof.leaf.certificate, *([proof.authority.intermediate.certificate] if proof.send_intermediate else [])]
     return [f"certificate: {quoted(tuple(map(str, chain)))}", f'key: {{ file: "{proof.leaf.key}" }}']
 
 
 def must_prove(proof: Proof) -> list[str]:
     """Under `remote`."""
+    if proof.method == "raw":
+        return [f'public_key: "{proof.leaf.certificate}"']
     return [f'psk: "{proof.secret}"'] if proof.method == "psk" else [f'ca: "{proof.authority.root.certificate}"']
 
 
 def postern(end: End | None, core: int = 0) -> str:
-    """The whole file, with one connection and its one child `net`; or with no connection."""
-    text = HEAD.format(core=core)
+    """The whole file, with one connection and its children; or with no connection."""
+    text = HEAD.format(core=core, cookie_above=end.cookie_above if end else 64)
     if end is None:
         return text
     local = [f'address: "{end.local}"', f'id: "{end.identity}"', *proves(end.proof)]
     remote = [*([f'address: "{end.remote}"'] if end.remote != "any" else []), f'id: "{end.remote_identity}"', *must_prove(end.remote_proof)]
-    life = f"soft_seconds: {int(end.rekey_child)}, hard_seconds: {int(2 * end.rekey_child + 30 if end.rekey_child else 0)}, jitter: 0"
     lines = [
         "connections:", f"  {end.name}:",
         "    local: { " + ", ".join(local) + " }",
@@ -51,7 +54,17 @@ def postern(end: End | None, core: int = 0) -> str:
         f"    encap: {end.encap}",
         f"    legacy: {str(end.legacy).lower()}",
         *([] if end.fragmentation else ["    fragmentation: 0"]),
-        "    children:", "      net:",
+        "    children:",
+    ]
+    for name, one in end.children.items():
+        lines += child(name, one)
+    return text + "\n".join(lines) + "\n"
+
+
+def child(name: str, end: End) -> list[str]:
+    life = f"soft_seconds: {int(end.rekey_child)}, hard_seconds: {int(2 * end.rekey_child + 30 if end.rekey_child else 0)}, jitter: 0"
+    lines = [
+        f"      {name}:",
         f"        local_ts: {quoted(end.local_ts)}",
         f"        remote_ts: {quoted(end.remote_ts)}",
         f"        esp: {quoted(end.esp)}",
@@ -62,4 +75,4 @@ def postern(end: End | None, core: int = 0) -> str:
     ]
     if end.esn is not None:
         lines.append(f"        esn: {str(end.esn).lower()}")
-    return text + "\n".join(lines) + "\n"
+    return lines
