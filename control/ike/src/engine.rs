@@ -5,6 +5,7 @@ mod crossing;
 mod door;
 mod kin;
 mod orders;
+mod register;
 mod status;
 mod wanted;
 
@@ -15,12 +16,14 @@ use crate::Random;
 use crate::action::{Action, Direction, Endpoint, Lineage, Order, Spis};
 use crate::cookie::Cookies;
 use crate::env::{Effect, Env, Tickets};
+use crate::fragment::Budget;
 use crate::half_open::HalfOpen;
 use crate::ike_sa::{Estate, IkeSa, State, Task};
-use crate::settings::Settings;
+use crate::settings::{Connection, Settings};
 use crate::why::{Failures, Why};
 use bucket::Bucket;
 use crossing::Doom;
+use register::Register;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -35,10 +38,13 @@ pub(crate) type PeerName = (Arc<str>, String);
 /// All IKE SAs of this gateway.
 pub struct Engine {
     settings: Arc<Settings>,
+    /// Of the settings, by name.
+    connections: BTreeMap<Arc<str>, Arc<Connection>>,
     random: Box<dyn Random + Send>,
     spis: Box<dyn Spis + Send>,
     /// By our SPI.
     sas: BTreeMap<u64, IkeSa>,
+    register: Register,
     /// By the peer's SPI and address, while the peer may repeat IKE_SA_INIT.
     calls: BTreeMap<(u64, SocketAddr), u64>,
     /// When each IKE SA has something to do.
@@ -53,6 +59,8 @@ pub struct Engine {
     /// Answers to strangers for whom nothing is kept, and news about them.
     strangers: Bucket,
     counters: Counters,
+    /// Shared by all IKE SAs.
+    fragments: Budget,
     /// Inbound halves that were replaced, by the time at which they are removed.
     lingering: BTreeMap<(u64, u32), Lineage>,
     /// IKE SAs that another takes the place of, by the time at which they are deleted.
@@ -71,9 +79,11 @@ impl Engine {
     pub fn new(random: Box<dyn Random + Send>, spis: Box<dyn Spis + Send>) -> Self {
         Self {
             settings: Arc::default(),
+            connections: BTreeMap::new(),
             random,
             spis,
             sas: BTreeMap::new(),
+            register: Register::default(),
             calls: BTreeMap::new(),
             timers: BTreeSet::new(),
             deadlines: BTreeMap::new(),
@@ -85,6 +95,7 @@ impl Engine {
             cookies: Cookies::default(),
             strangers: Bucket::default(),
             counters: Counters::default(),
+            fragments: Budget::new(crate::settings::Limits::default().reassembly),
             lingering: BTreeMap::new(),
             doomed: BTreeMap::new(),
             wanted: Wanted::default(),
@@ -140,6 +151,7 @@ impl Engine {
         step: impl FnOnce(IkeSa, &mut Env<'_>) -> Option<IkeSa>,
     ) {
         let Some(sa) = self.sas.remove(&spi) else { return };
+        self.register.leave(&sa);
         let (was_half_open, source) = (sa.is_half_open(), sa.base.path.remote.ip());
         let call = (sa.base.peer_spi, sa.base.path.remote);
         let name = peer_name(&sa);
@@ -147,7 +159,9 @@ impl Engine {
         let is_half_open = after.as_ref().is_some_and(IkeSa::is_half_open);
         if was_half_open && !is_half_open {
             self.half_open.leave(source);
-            self.calls.retain(|key, known| *known != spi || *key != call);
+            if self.calls.get(&call) == Some(&spi) {
+                self.calls.remove(&call);
+            }
         }
         match after {
             Some(sa) => self.put(sa),
@@ -166,6 +180,7 @@ impl Engine {
             tickets: &mut self.tickets,
             failures: &mut self.failures,
             peers: &self.peers,
+            fragments: &self.fragments,
             owner,
         }
     }
@@ -181,6 +196,7 @@ impl Engine {
         if let Some(name) = peer_name(&sa) {
             self.peers.entry(name).or_default().insert(spi);
         }
+        self.register.enter(&sa);
         self.sas.insert(spi, sa);
     }
 

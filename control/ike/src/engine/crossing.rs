@@ -61,8 +61,8 @@ impl Facts {
 impl Engine {
     /// An IKE SA is authenticated. Which of those with the same peer shall stay?
     pub(super) fn established(&mut self, spi: u64, now: u64) {
-        self.attempt_done(spi);
         let Some(sa) = self.sas.get(&spi) else { return };
+        self.wanted.attempt_done(&sa.base.connection.name, spi);
         let (unique, replaces) = (sa.base.connection.unique, sa.base.purpose.replaces);
         let (Some(new), Some(name)) = (Facts::of(sa), peer_name(sa)) else { return };
         if unique == Unique::Never {
@@ -216,7 +216,8 @@ impl Engine {
             .filter(|child| established.has_child(&child.name) || self.has(&connection, child));
         let children = wanted.map(|child| (Arc::clone(&child.name), None)).collect();
         let purpose = Purpose { children, replaces: Some(spi), initial_contact: false };
-        let begun = self.sas.values().any(|sa| sa.base.purpose.replaces == Some(spi));
+        let replaces = |other: &u64| self.sas.get(other).and_then(|sa| sa.base.purpose.replaces);
+        let begun = self.of_connection(&connection.name).any(|other| replaces(&other) == Some(spi));
         if connection.ends().is_some() && !begun && self.stays(spi) {
             self.begin(&connection, purpose, now, out);
         }

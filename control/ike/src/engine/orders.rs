@@ -5,7 +5,7 @@ use crate::child::Child;
 use crate::event::Cause;
 use crate::ike_sa::{IkeSa, Task};
 use crate::settings::{Connection, Settings};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 impl Engine {
@@ -46,12 +46,11 @@ impl Engine {
     }
 
     fn bring_up(&mut self, connection: &Arc<str>, child: Option<&Arc<str>>, now: u64) {
-        let settings = Arc::clone(&self.settings);
-        let Some(connection) = settings.connection(connection) else { return };
+        let Some(connection) = self.connection(connection) else { return };
         for own in
             connection.children.iter().filter(|own| child.is_none_or(|child| own.name == *child))
         {
-            self.want(connection, own, None, now);
+            self.want(&connection, own, None, now);
         }
     }
 
@@ -63,7 +62,7 @@ impl Engine {
         out: &mut Vec<Action>,
     ) {
         self.unwant(connection, child);
-        for spi in self.of_connection(connection) {
+        for spi in self.of_connection(connection).collect::<Vec<_>>() {
             match child {
                 Some(child) => {
                     let spis = self.children_of(spi, |own| own.settings.name == *child);
@@ -86,11 +85,8 @@ impl Engine {
     }
 
     fn rekey(&mut self, connection: &Arc<str>, what: &Rekey, now: u64, out: &mut Vec<Action>) {
-        for spi in self
-            .of_connection(connection)
-            .into_iter()
-            .filter(|spi| self.stands(*spi))
-            .collect::<Vec<_>>()
+        for spi in
+            self.of_connection(connection).filter(|spi| self.stands(*spi)).collect::<Vec<_>>()
         {
             match what {
                 Rekey::Ike => self.task(spi, Task::RekeyIke, now, out),
@@ -107,35 +103,10 @@ impl Engine {
         }
     }
 
-    fn of_connection(&self, name: &Arc<str>) -> Vec<u64> {
-        self.sas
-            .iter()
-            .filter(|(_, sa)| sa.base.connection.name == *name)
-            .map(|(spi, _)| *spi)
-            .collect()
-    }
-
     fn children_of(&self, spi: u64, wanted: impl Fn(&Child) -> bool) -> Vec<u32> {
         let established = self.sas.get(&spi).and_then(IkeSa::established);
         let children = established.map_or(&[][..], |established| &established.children);
         children.iter().filter(|child| wanted(child)).map(|child| child.inbound).collect()
-    }
-
-    /// Which IKE SA has the child that has this half.
-    fn holder(
-        &self,
-        direction: Direction,
-        spi: u32,
-        lineage: Option<Lineage>,
-    ) -> Option<(u64, u32)> {
-        let is = |child: &&Child| {
-            let own = if direction == Direction::Inbound { child.inbound } else { child.outbound };
-            own == spi && lineage.is_none_or(|lineage| child.lineage == lineage)
-        };
-        self.sas.iter().find_map(|(holder, sa)| {
-            let child = sa.established()?.children.iter().find(is)?;
-            Some((*holder, child.inbound))
-        })
     }
 
     fn expire(
@@ -186,32 +157,37 @@ impl Engine {
     /// Connections that stay as they are keep their IKE SAs, with new credentials; the others' are closed, and begun anew
     /// where that is wanted.
     fn configure(&mut self, settings: Arc<Settings>, now: u64, out: &mut Vec<Action>) {
-        let old = std::mem::replace(&mut self.settings, Arc::clone(&settings));
-        let same = |connection: &Arc<Connection>| {
-            old.connection(&connection.name).is_some_and(|old| old.digest == connection.digest)
+        let new = by_name(&settings);
+        let old = std::mem::replace(&mut self.connections, new.clone());
+        self.settings = settings;
+        self.fragments.resize(self.settings.limits.reassembly);
+        let same = |connection: &&Arc<Connection>| {
+            old.get(&connection.name).is_some_and(|old| old.digest == connection.digest)
         };
-        let (kept, fresh): (Vec<_>, Vec<_>) =
-            settings.connections.iter().partition(|connection| same(connection));
-        let gone: BTreeSet<Arc<str>> = old
-            .connections
-            .iter()
-            .filter(|old| !kept.iter().any(|kept| kept.name == old.name))
-            .map(|old| Arc::clone(&old.name))
-            .collect();
-        for connection in kept {
-            for sa in self.sas.values_mut().filter(|sa| sa.base.connection.name == connection.name)
-            {
-                sa.base.connection = Arc::clone(connection);
+        let (kept, fresh): (Vec<_>, Vec<_>) = new.values().partition(same);
+        for connection in &kept {
+            for spi in self.of_connection(&connection.name).collect::<Vec<_>>() {
+                if let Some(sa) = self.sas.get_mut(&spi) {
+                    sa.base.connection = Arc::clone(connection);
+                }
             }
         }
-        for name in &gone {
+        let kept: BTreeSet<_> = kept.iter().map(|connection| &connection.name).collect();
+        for name in old.keys().filter(|name| !kept.contains(name)) {
             self.unwant(name, None);
-            for spi in self.of_connection(name) {
+            for spi in self.of_connection(name).collect::<Vec<_>>() {
                 self.close(spi, Cause::Configuration, now, out);
             }
         }
-        self.failures.retain(|name| settings.connection(name).is_some());
+        self.failures.retain(|name| new.contains_key(name));
         let fresh = fresh.iter().map(|connection| Arc::clone(&connection.name)).collect();
         self.want_configured(&fresh, now, out);
     }
+}
+
+/// Of two with one name, the first counts.
+fn by_name(settings: &Settings) -> BTreeMap<Arc<str>, Arc<Connection>> {
+    let named =
+        |connection: &Arc<Connection>| (Arc::clone(&connection.name), Arc::clone(connection));
+    settings.connections.iter().rev().map(named).collect()
 }

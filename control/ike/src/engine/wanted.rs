@@ -18,6 +18,8 @@ type Key = (Arc<str>, Arc<str>);
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
     children: BTreeMap<Key, Want>,
+    /// Those about which something is to be done, by the time.
+    agenda: BTreeSet<(u64, Key)>,
     /// Children that a packet may ask for.
     trapped: BTreeSet<Key>,
     /// The IKE SA that is being begun for a connection.
@@ -35,20 +37,58 @@ struct Want {
 
 impl Wanted {
     pub(super) fn deadline(&self) -> Option<u64> {
-        self.children.values().filter_map(|want| want.due).min()
+        self.agenda.first().map(|(at, _)| *at)
     }
     pub(super) fn up(&mut self, connection: &Arc<str>, child: &Arc<str>) {
-        if let Some(want) = self.children.get_mut(&key(connection, child)) {
-            *want = Want::default();
+        self.change(&key(connection, child), |want| *want = Want::default());
+    }
+    /// Connections of which something is due.
+    fn due(&self, now: u64) -> BTreeSet<Arc<str>> {
+        let due = self.agenda.iter().take_while(|(at, _)| *at <= now);
+        due.map(|(_, (connection, _))| Arc::clone(connection)).collect()
+    }
+    /// Changes what is wanted, if it is.
+    fn change(&mut self, key: &Key, change: impl FnOnce(&mut Want)) {
+        let Some(want) = self.children.get_mut(key) else { return };
+        let before = want.due;
+        change(want);
+        let after = want.due;
+        if before == after {
+            return;
+        }
+        if let Some(at) = before {
+            self.agenda.remove(&(at, key.clone()));
+        }
+        if let Some(at) = after {
+            self.agenda.insert((at, key.clone()));
         }
     }
-    fn due(&self, now: u64) -> BTreeSet<Arc<str>> {
-        let due = |want: &Want| want.due.is_some_and(|at| at <= now);
-        self.children
-            .iter()
-            .filter(|(_, want)| due(want))
-            .map(|((name, _), _)| Arc::clone(name))
-            .collect()
+    /// Whether it is wanted, and how much.
+    fn wants(&self, key: &Key) -> Option<Want> {
+        self.children.get(key).copied()
+    }
+    /// From now on it is wanted, as far as it was not.
+    fn enter(&mut self, key: &Key) {
+        self.children.entry(key.clone()).or_default();
+    }
+    fn remove(&mut self, key: &Key) {
+        if let Some(at) = self.children.remove(key).and_then(|want| want.due) {
+            self.agenda.remove(&(at, key.clone()));
+        }
+    }
+    /// Children of a connection that are wanted.
+    fn of(&self, connection: &Arc<str>) -> Vec<Key> {
+        let from = key(connection, &Arc::from(""));
+        let own = self.children.range(from..).take_while(|((of, _), _)| of == connection);
+        own.map(|(key, _)| key.clone()).collect()
+    }
+    /// What was being begun stands, or is gone: others may be begun for its connection.
+    pub(super) fn attempt_done(&mut self, connection: &Arc<str>, spi: u64) -> bool {
+        let own = self.attempts.get(connection) == Some(&spi);
+        if own {
+            self.attempts.remove(connection);
+        }
+        own
     }
 }
 
@@ -66,16 +106,21 @@ impl Engine {
         now: u64,
     ) {
         let up = self.has(connection, child);
-        let want = self.wanted.children.entry(key(&connection.name, &child.name)).or_default();
-        if want.due.is_none_or(|at| at > now) && !up {
-            *want = Want { due: Some(now), packet: packet.or(want.packet), ..*want };
-        }
+        let key = key(&connection.name, &child.name);
+        self.wanted.enter(&key);
+        self.wanted.change(&key, |want| {
+            if want.due.is_none_or(|at| at > now) && !up {
+                *want = Want { due: Some(now), packet: packet.or(want.packet), ..*want };
+            }
+        });
     }
 
     /// From now on nobody cares.
     pub(super) fn unwant(&mut self, connection: &Arc<str>, child: Option<&Arc<str>>) {
-        let of = |(name, own): &Key| name == connection && child.is_none_or(|child| child == own);
-        self.wanted.children.retain(|key, _| !of(key));
+        let of = |key: &&Key| child.is_none_or(|child| *child == key.1);
+        for key in self.wanted.of(connection).iter().filter(of) {
+            self.wanted.remove(key);
+        }
     }
 
     /// A packet may ask for it from now on, or not.
@@ -105,33 +150,28 @@ impl Engine {
         now: u64,
     ) {
         let key = key(connection, child);
-        let known = self.wanted.trapped.contains(&key) || self.wanted.children.contains_key(&key);
-        let settings = Arc::clone(&self.settings);
-        let Some(connection) = settings.connection(connection).filter(|_| known) else { return };
+        let known = self.wanted.trapped.contains(&key) || self.wanted.wants(&key).is_some();
+        let Some(connection) = self.connection(connection).filter(|_| known) else { return };
         if let Some(child) = connection.child(child) {
-            self.want(connection, child, packet, now);
+            self.want(&connection, child, packet, now);
         }
     }
 
     /// Begins what is due.
     pub(super) fn pursue(&mut self, now: u64, out: &mut Vec<Action>) {
         for name in self.wanted.due(now) {
-            let settings = Arc::clone(&self.settings);
-            let Some(connection) = settings.connection(&name) else {
+            let Some(connection) = self.connection(&name) else {
                 self.unwant(&name, None);
                 continue;
             };
-            let due = self.take_due(connection, now);
-            let standing = self.sas.iter().find(|(spi, sa)| {
-                Arc::ptr_eq(&sa.base.connection, connection) && self.stands(**spi)
-            });
-            match standing.map(|(spi, _)| *spi) {
+            let due = self.take_due(&connection, now);
+            match self.standing(&connection) {
                 Some(spi) => self.create(spi, due, now, out),
                 // What is being begun takes them along when it stands.
                 None if self.wanted.attempts.contains_key(&name) => {}
                 None => {
                     self.begin(
-                        connection,
+                        &connection,
                         Purpose { children: due, ..Purpose::default() },
                         now,
                         out,
@@ -144,16 +184,18 @@ impl Engine {
     fn take_due(&mut self, connection: &Connection, now: u64) -> Vec<(Arc<str>, Option<Packet>)> {
         let mut due = Vec::new();
         for child in &connection.children {
-            let want = self.wanted.children.get_mut(&key(&connection.name, &child.name));
-            if let Some(want) = want.filter(|want| want.due.is_some_and(|at| at <= now)) {
-                want.due = None;
-                due.push((Arc::clone(&child.name), want.packet.take()));
-            }
+            self.wanted.change(&key(&connection.name, &child.name), |want| {
+                if want.due.take_if(|at| *at <= now).is_some() {
+                    due.push((Arc::clone(&child.name), want.packet.take()));
+                }
+            });
         }
         if due.is_empty() {
             // Children that the configuration does not have any more.
-            let named = |name: &Arc<str>| connection.child(name).is_some();
-            self.wanted.children.retain(|(of, child), _| *of != connection.name || named(child));
+            let unknown = |key: &&Key| connection.child(&key.1).is_none();
+            for key in self.wanted.of(&connection.name).iter().filter(unknown) {
+                self.wanted.remove(key);
+            }
         }
         due
     }
@@ -195,10 +237,7 @@ impl Engine {
             local: SocketAddr::new(local, port),
             remote: SocketAddr::new(remote, connection.remote_port),
         };
-        let alone = !self
-            .sas
-            .iter()
-            .any(|(spi, sa)| Arc::ptr_eq(&sa.base.connection, connection) && self.stands(*spi));
+        let alone = self.standing(connection).is_none();
         let spi = self.free_spi(now, out);
         let base = Base {
             spi,
@@ -226,9 +265,12 @@ impl Engine {
         Some(spi)
     }
 
-    /// An IKE SA stands: others may be begun for its connection.
-    pub(super) fn attempt_done(&mut self, spi: u64) {
-        self.wanted.attempts.retain(|_, attempt| *attempt != spi);
+    /// An IKE SA of this connection, as it is configured now, that stands.
+    fn standing(&self, connection: &Arc<Connection>) -> Option<u64> {
+        let as_configured = |spi: &u64| {
+            self.sas.get(spi).is_some_and(|sa| Arc::ptr_eq(&sa.base.connection, connection))
+        };
+        self.of_connection(&connection.name).find(|spi| as_configured(spi) && self.stands(*spi))
     }
 
     /// An IKE SA is gone, or did not come to be.
@@ -241,9 +283,7 @@ impl Engine {
         now: u64,
         out: &mut Vec<Action>,
     ) {
-        let attempt = self.wanted.attempts.get(connection) == Some(&spi);
-        self.attempt_done(spi);
-        if attempt {
+        if self.wanted.attempt_done(connection, spi) {
             for child in children {
                 self.child_down(connection, child, cause, now, out);
             }
@@ -254,14 +294,14 @@ impl Engine {
 
     /// Wants that wait for an IKE SA which did not come to be.
     fn awake(&mut self, connection: &Arc<str>, now: u64) {
-        let settings = Arc::clone(&self.settings);
-        let Some(connection) = settings.connection(connection) else { return };
+        let Some(connection) = self.connection(connection) else { return };
         for child in &connection.children {
-            let up = self.has(connection, child);
-            let want = self.wanted.children.get_mut(&key(&connection.name, &child.name));
-            if let Some(want) = want.filter(|want| want.due.is_none() && !up) {
-                want.due = Some(now.saturating_add(BACKOFF_MS.0));
-            }
+            let up = self.has(&connection, child);
+            self.wanted.change(&key(&connection.name, &child.name), |want| {
+                if want.due.is_none() && !up {
+                    want.due = Some(now.saturating_add(BACKOFF_MS.0));
+                }
+            });
         }
     }
 
@@ -274,10 +314,9 @@ impl Engine {
         now: u64,
         out: &mut Vec<Action>,
     ) {
-        let settings = Arc::clone(&self.settings);
-        let Some(connection) = settings.connection(connection) else { return };
+        let Some(connection) = self.connection(connection) else { return };
         let Some(child) = connection.child(child) else { return };
-        if self.has(connection, child) {
+        if self.has(&connection, child) {
             return;
         }
         let own = key(&connection.name, &child.name);
@@ -287,16 +326,16 @@ impl Engine {
             Cause::Peer => child.on_close,
             // Nobody ended it: what was wanted still is.
             Cause::Failed | Cause::Expired | Cause::Replaced | Cause::Redundant => {
-                self.lost(connection, child, own, cause, now, out);
+                self.lost(&connection, child, own, cause, now, out);
                 return;
             }
         };
         // What `start` says is done at the start, and no more: from here on the file's word for this end counts.
         if then != Then::Restart {
-            self.wanted.children.remove(&own);
+            self.wanted.remove(&own);
         }
         match then {
-            Then::Restart => self.again(connection, own, cause, now, out),
+            Then::Restart => self.again(&connection, own, cause, now, out),
             Then::Trap => self.trap(&connection.name, &child.name, true, out),
             Then::Clear => self.trap(&connection.name, &child.name, false, out),
         }
@@ -315,7 +354,7 @@ impl Engine {
         if child.start == Start::OnDemand {
             self.trap(&connection.name, &child.name, true, out);
         }
-        if self.wanted.children.contains_key(&own) {
+        if self.wanted.wants(&own).is_some() {
             self.again(connection, own, cause, now, out);
         }
     }
@@ -328,11 +367,11 @@ impl Engine {
         now: u64,
         out: &mut Vec<Action>,
     ) {
-        let want = self.wanted.children.entry(own.clone()).or_default();
-        want.tries = want.tries.saturating_add(1);
-        let tries = want.tries;
+        self.wanted.enter(&own);
+        self.wanted.change(&own, |want| want.tries = want.tries.saturating_add(1));
+        let tries = self.wanted.wants(&own).map_or(0, |want| want.tries);
         if connection.attempts.is_some_and(|most| tries >= most) && cause == Cause::Failed {
-            self.wanted.children.remove(&own);
+            self.wanted.remove(&own);
             return;
         }
         let wait = match cause {
@@ -342,9 +381,7 @@ impl Engine {
             _ => 0, // it was up: at once
         };
         let wait = self.env(0, now, out).wait(wait);
-        if let Some(want) = self.wanted.children.get_mut(&own) {
-            want.due = Some(now.saturating_add(wait));
-        }
+        self.wanted.change(&own, |want| want.due = Some(now.saturating_add(wait)));
     }
 
     /// Traps and wants of a new configuration; what it does not name is forgotten.
@@ -356,16 +393,18 @@ impl Engine {
     ) {
         let settings = Arc::clone(&self.settings);
         let named = |(connection, child): &Key| {
-            settings
-                .connection(connection)
-                .is_some_and(|connection| connection.child(child).is_some())
+            let connection = self.connections.get(connection);
+            connection.is_some_and(|connection| connection.child(child).is_some())
         };
-        let gone: Vec<Key> =
-            self.wanted.trapped.iter().filter(|key| !named(key)).cloned().collect();
-        for (connection, child) in gone {
+        let unnamed = |keys: &mut dyn Iterator<Item = &Key>| -> Vec<Key> {
+            keys.filter(|key| !named(key)).cloned().collect()
+        };
+        let untrapped = unnamed(&mut self.wanted.trapped.iter());
+        let unwanted = unnamed(&mut self.wanted.children.keys());
+        for (connection, child) in untrapped {
             self.trap(&connection, &child, false, out);
         }
-        self.wanted.children.retain(|key, _| named(key));
+        unwanted.iter().for_each(|key| self.wanted.remove(key));
         for connection in
             settings.connections.iter().filter(|connection| fresh.contains(&connection.name))
         {
@@ -385,10 +424,9 @@ impl Engine {
 impl Engine {
     /// Whether an IKE SA that goes on has the child, or is about to.
     pub(super) fn has(&self, connection: &Connection, child: &Child) -> bool {
-        self.sas.iter().any(|(spi, sa)| {
-            *sa.base.connection.name == *connection.name
-                && sa.established().is_some_and(|established| established.has_child(&child.name))
-                && self.stands(*spi)
+        self.of_connection(&connection.name).any(|spi| {
+            let own = self.sas.get(&spi).and_then(IkeSa::established);
+            own.is_some_and(|own| own.has_child(&child.name)) && self.stands(spi)
         })
     }
 }
