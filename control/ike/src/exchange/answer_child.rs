@@ -70,6 +70,10 @@ impl Replying {
     pub(crate) fn is_busy(&self) -> bool {
         !matches!(self, Self::Idle)
     }
+    /// Whether the peer is about to have a new IKE SA in place of this one.
+    pub(crate) fn makes_ike(&self) -> bool {
+        matches!(self, Self::AgreeingIke { .. })
+    }
     pub(crate) fn waits_for(&self, wanted: Ticket) -> bool {
         match self {
             Self::Idle => false,

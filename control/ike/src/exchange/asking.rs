@@ -137,6 +137,14 @@ impl Asking {
             _ => false,
         }
     }
+    /// Whether the peer may have made a Child SA that we are still making: what it then deletes is not ours yet.
+    pub(crate) fn is_behind(&self) -> bool {
+        match self {
+            Self::Sent { question, .. } => matches!(**question, Question::Child(_)),
+            Self::Agreeing { .. } | Self::Installing { .. } => true,
+            _ => false,
+        }
+    }
     /// Whether a Child SA is being made, replaced or closed.
     pub(crate) fn touches_children(&self) -> bool {
         match self {

@@ -24,7 +24,8 @@ impl Established {
         let mut deleted = Vec::new();
         for outbound in asked.flat_map(|(_, spis)| spis) {
             let ours = self.on_delete_child(base, *outbound, env);
-            self.deleted_early.extend((self.undecided && ours.is_none()).then_some(*outbound));
+            let early = ours.is_none() && (self.undecided || self.asking.is_behind());
+            self.deleted_early.extend(early.then_some(*outbound));
             self.deleted_early.truncate(MOST_EARLY);
             deleted.extend(ours);
         }
@@ -32,9 +33,9 @@ impl Established {
         self.reply(EXCHANGE, &parts, env);
     }
 
-    /// Child SAs that the peer deleted here while they were still elsewhere.
+    /// Child SAs that the peer deleted here while they were still elsewhere, or still being made.
     pub(crate) fn delete_late(&mut self, base: &Base, env: &mut Env<'_>) {
-        if !self.undecided {
+        if !self.undecided && !self.asking.is_behind() {
             for outbound in std::mem::take(&mut self.deleted_early) {
                 self.on_delete_child(base, outbound, env);
             }

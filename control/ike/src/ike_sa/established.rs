@@ -214,7 +214,9 @@ impl Established {
     /// Begins what waits, unless something is under way; or ends.
     pub(crate) fn proceed(mut self: Box<Self>, base: &mut Base, env: &mut Env<'_>) -> State {
         self.delete_late(base, env);
-        while self.end.is_none() && matches!(self.asking, Asking::Idle) {
+        // What is begun while the peer's new IKE SA is made would lose its answer: the successor does it.
+        let free = |own: &Self| matches!(own.asking, Asking::Idle) && !own.replying.makes_ike();
+        while self.end.is_none() && free(&self) {
             match self.queue.pop_front() {
                 Some(task) => self.begin(base, task, env),
                 None => break,

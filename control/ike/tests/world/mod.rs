@@ -8,6 +8,7 @@
 )]
 
 pub mod configured;
+pub mod player;
 
 use ike::Engine;
 use ike::Random;
@@ -217,6 +218,21 @@ impl World {
         world.order(B, Order::Configure(Arc::new(b)));
         world.order(A, Order::Configure(Arc::new(a)));
         world
+    }
+
+    /// An end loses all that it had, and begins anew: what it had asked for is done for nobody.
+    pub fn restart(&mut self, of: usize, seed: u64, settings: Settings) {
+        let address = self.ends[of].address.to_string();
+        self.ends[of] = end(seed, &address);
+        self.ends[of].spis.0.lock().unwrap().last |=
+            0x4000_0000 | u32::try_from(seed).unwrap() << 20;
+        self.due.retain(|_, due| match due {
+            Due::Done { end, .. } | Due::Install { end, .. } | Due::Remove { end, .. } => {
+                *end != of
+            }
+            _ => true,
+        });
+        self.order(of, Order::Configure(Arc::new(settings)));
     }
 
     pub fn judge(&mut self, judge: impl FnMut(&Sent<'_>) -> Fate + 'static) {
