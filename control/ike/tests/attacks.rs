@@ -847,3 +847,40 @@ fn encapsulation_can_be_forbidden() {
         assert!(world.ends[end].inbound.values().all(|half| !half.udp));
     }
 }
+
+/// A test of the sources: nothing else shows it on a machine that is shared. Whatever holds a key compares by `subtle`,
+/// and keys have no other comparison.
+#[test]
+fn c14_what_is_secret_is_compared_in_constant_time() {
+    let source = |path: &str| {
+        std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path))
+            .unwrap()
+    };
+    for path in
+        ["src/key.rs", "src/auth.rs", "src/algorithm/integ.rs", "src/algorithm/group/curve.rs"]
+    {
+        assert!(source(path).contains(".ct_eq("), "{path}");
+    }
+    let key = source("src/key.rs");
+    let derived = key.lines().filter(|line| line.contains("derive(")).collect::<String>();
+    assert!(!derived.contains("PartialEq") && !derived.contains("Debug"), "{derived}");
+    assert!(source("src/cookie.rs").contains("== Key::from(rest)"), "cookies are compared as keys");
+}
+
+/// CERTREQ is a hint (RFC 7296 §3.7): there is one chain to send, and it is sent.
+#[test]
+fn certreq_of_a_peer_that_names_nobody_we_know_changes_nothing() {
+    for body in [vec![4], [&[4][..], &[7; 20 * 50]].concat(), vec![11], vec![0], vec![255; 300]] {
+        let (mut world, keys) = awaiting_auth();
+        let mut player = Player::new(&keys, A, true);
+        let (first, inner) = auth_of(&keys);
+        let payloads = Payloads::parse_decrypted(first, &inner).unwrap();
+        let mut contents = Contents::new();
+        payloads.iter().for_each(|payload| _ = contents.push(payload));
+        contents.push_raw(PayloadType(38), false, &body);
+        let datagram = player.request(ExchangeType::IKE_AUTH, 1, contents);
+        world.inject(B, to_b(), &datagram);
+        world.run(100);
+        assert_eq!(world.ike_sas(B), 1, "{}", world.story());
+    }
+}

@@ -1,4 +1,4 @@
-//! Proofs of identity: what another implementation made, and what must not be taken (HOSTILE C1 to C4).
+//! Proofs of identity: what another implementation made, and what must not be taken.
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 mod common;

@@ -1,4 +1,4 @@
-//! What must not be taken as a public value (RFC 6989, HOSTILE A5), and where the MODP primes come from.
+//! What must not be taken as a public value (RFC 6989), and where the MODP primes come from.
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 mod common;

@@ -1,5 +1,5 @@
 //! Sealed messages: nothing else opens them, no IV comes twice, and fragments are put together only from
-//! what is authentic (HOSTILE B4, B6, C14).
+//! what is authentic.
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 mod common;

@@ -17,7 +17,7 @@ fn scalar(octets: &[u8], len: usize) -> Vec<u8> {
 
 #[test]
 fn a5_ecp_groups_take_points_of_their_curve_only() {
-    // HOSTILE A5; RFC 6989 §2.3
+    // RFC 6989 §2.3
     for (name, group, len) in [
         (ecdh::TestName::EcdhSecp256r1Ecpoint, Group::Ecp256, 32),
         (ecdh::TestName::EcdhSecp384r1Ecpoint, Group::Ecp384, 48),

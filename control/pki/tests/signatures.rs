@@ -1,4 +1,4 @@
-//! Keys sign by every scheme that they have, files keep them, and forged signatures fail (HOSTILE C1, C2).
+//! Keys sign by every scheme that they have, files keep them, and forged signatures fail.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
 use crypto_bigint::{BoxedUint, Odd};
