@@ -2,6 +2,7 @@
 //! to the others, and sees to it that what shall be up is up.
 mod bucket;
 mod crossing;
+mod directory;
 mod door;
 mod kin;
 mod orders;
@@ -9,6 +10,7 @@ mod register;
 mod status;
 mod wanted;
 
+pub(crate) use directory::Directory;
 pub use door::Counters;
 pub use status::{ChildStatus, IkeStatus, SessionKeys};
 
@@ -40,6 +42,8 @@ pub struct Engine {
     settings: Arc<Settings>,
     /// Of the settings, by name.
     connections: BTreeMap<Arc<str>, Arc<Connection>>,
+    /// Of the settings, by address.
+    directory: Directory,
     random: Box<dyn Random + Send>,
     spis: Box<dyn Spis + Send>,
     /// By our SPI.
@@ -80,6 +84,7 @@ impl Engine {
         Self {
             settings: Arc::default(),
             connections: BTreeMap::new(),
+            directory: Directory::default(),
             random,
             spis,
             sas: BTreeMap::new(),
@@ -175,6 +180,7 @@ impl Engine {
             random: &mut *self.random,
             spis: &mut *self.spis,
             settings: &self.settings,
+            directory: &self.directory,
             out,
             effects: &mut self.effects,
             tickets: &mut self.tickets,

@@ -1,7 +1,7 @@
 //! What an IKE SA is given to work with, and what it may cause beyond itself.
 use crate::Random;
 use crate::action::{Action, Direction, Endpoint, Half, Lineage, Spis, Ticket};
-use crate::engine::PeerName;
+use crate::engine::{Directory, PeerName};
 use crate::event::{Cause, Event};
 use crate::ike_sa::{Base, Estate, IkeSa};
 use crate::job::Job;
@@ -17,6 +17,7 @@ pub(crate) struct Env<'a> {
     pub(crate) random: &'a mut dyn Random,
     pub(crate) spis: &'a mut dyn Spis,
     pub(crate) settings: &'a Settings,
+    pub(crate) directory: &'a Directory,
     pub(crate) out: &'a mut Vec<Action>,
     pub(crate) effects: &'a mut Vec<Effect>,
     pub(crate) tickets: &'a mut Tickets,

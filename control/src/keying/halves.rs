@@ -138,6 +138,8 @@ pub struct Halves {
     tunnels: BTreeMap<Lineage, Tunnel>,
     /// Children that are configured, by name.
     standing: BTreeMap<(Arc<str>, Arc<str>), Place>,
+    /// Whose tunnels those numbers are.
+    owners: HashMap<u32, (Arc<str>, Arc<str>)>,
     /// The configured SPD with the numbers of its tunnels.
     configured: Vec<Policy>,
     lineages: Lineages,
@@ -175,6 +177,7 @@ impl Halves {
             let key = (Arc::clone(&child.connection), Arc::clone(&child.child));
             let known = self.standing.get(&key).map(|place| place.number);
             let number = known.or_else(|| self.numbers.take()).unwrap_or(u32::MAX);
+            self.owners.insert(number, key.clone());
             self.standing.insert(key, Place { number, standing: child.clone() });
             standing.push(number);
         }
@@ -213,6 +216,7 @@ impl Halves {
         for key in gone {
             if let Some(place) = self.standing.remove(&key) {
                 self.numbers.give_back(place.number);
+                self.owners.remove(&place.number);
             }
         }
         self.configured = configured;
@@ -368,6 +372,7 @@ impl Halves {
 
     fn enter(&mut self, half: &Half, sa: Sa, number: u32, batch: &mut Batch) {
         let name = (half.direction, half.spi, half.lineage);
+        self.owners.insert(number, (Arc::clone(&half.connection), Arc::clone(&half.child)));
         let tunnel = self.tunnels.entry(half.lineage).or_insert_with(|| Tunnel {
             number,
             name: sa.name,
@@ -474,6 +479,7 @@ impl Halves {
             return false;
         }
         self.numbers.give_back(tunnel.number);
+        self.owners.remove(&tunnel.number);
         self.tunnels.remove(&name.2);
         book.remove(&name.2);
         true
@@ -546,7 +552,7 @@ impl Halves {
                 source_port,
                 destination_port,
             } => {
-                let (connection, child) = self.owner(tunnel)?;
+                let (connection, child) = self.owners.get(&tunnel).cloned()?;
                 let ports = matches!(protocol, 6 | 17 | 132 | 136 | 33)
                     .then_some((source_port, destination_port));
                 let packet = Some(Packet { source, destination, protocol, ports });
@@ -558,16 +564,6 @@ impl Halves {
             }
             _ => None,
         }
-    }
-
-    fn owner(&self, tunnel: u32) -> Option<(Arc<str>, Arc<str>)> {
-        let standing = self.standing.iter().find(|(_, place)| place.number == tunnel);
-        let negotiated = || self.tunnels.values().find(|known| known.number == tunnel);
-        let of_standing =
-            standing.map(|((connection, child), _)| (Arc::clone(connection), Arc::clone(child)));
-        of_standing.or_else(|| {
-            negotiated().map(|known| (Arc::clone(&known.connection), Arc::clone(&known.child)))
-        })
     }
 
     /// Inbound SAs by which packets came since the last look: their peers live.

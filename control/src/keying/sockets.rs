@@ -4,7 +4,9 @@ use ike::action::Endpoint;
 use ike::settings::Ports;
 use nix::errno::Errno;
 use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
-use nix::sys::socket::sockopt::{Ipv4PacketInfo, Ipv6RecvPacketInfo, Ipv6V6Only};
+use nix::sys::socket::sockopt::{
+    Ipv4PacketInfo, Ipv6RecvPacketInfo, Ipv6V6Only, RcvBuf, RcvBufForce,
+};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, SockaddrIn,
     SockaddrIn6, SockaddrLike, SockaddrStorage, bind, recvmsg, sendmsg, setsockopt, socket,
@@ -15,6 +17,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// The largest UDP payload.
 pub const LARGEST: usize = 65_535;
+
+/// Octets that may wait in a socket; the kernel counts what it keeps beside each datagram too. Ten thousand peers that call
+/// at once find room, and those who stand and want new keys are heard among them.
+const ROOM: usize = 8 << 20;
 
 /// Four sockets: two families, two ports.
 #[derive(Debug)]
@@ -89,6 +95,10 @@ impl Socket {
         let family = if v4 { AddressFamily::Inet } else { AddressFamily::Inet6 };
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd = socket(family, SockType::Datagram, flags, None)?;
+        // Beyond what is allowed to everybody only with CAP_NET_ADMIN.
+        if setsockopt(&fd, RcvBufForce, &ROOM).is_err() {
+            setsockopt(&fd, RcvBuf, &ROOM)?;
+        }
         if v4 {
             setsockopt(&fd, Ipv4PacketInfo, &true)?;
             bind(

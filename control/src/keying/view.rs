@@ -5,7 +5,7 @@ use ike::engine::{ChildStatus, IkeStatus};
 use ike::settings::Start;
 use ike::why::Why;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// All of it.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -165,11 +165,13 @@ pub fn view(status: &[IkeStatus], now: u64, half_open: usize, shared: &Shared) -
     let region = shared.region();
     let sas: Vec<_> =
         status.iter().map(|sa| ike_sa(sa, now, &shared.lineages, region.as_ref())).collect();
+    let mut of: BTreeMap<&str, Vec<&IkeSa>> = BTreeMap::new();
+    sas.iter().for_each(|sa| of.entry(&sa.connection).or_default().push(sa));
     let configured = shared.connections.lock().map(|all| all.clone()).unwrap_or_default();
     let connections = configured
         .into_iter()
         .map(|(name, children)| Configured {
-            state: state(&name, &children, &sas).to_owned(),
+            state: state(&children, of.get(&*name).map_or(&[], Vec::as_slice)).to_owned(),
             children: children.into_iter().map(|(child, _)| child).collect(),
             name,
         })
@@ -183,8 +185,8 @@ pub fn view(status: &[IkeStatus], now: u64, half_open: usize, shared: &Shared) -
     }
 }
 
-fn state(name: &str, children: &[(String, Start)], sas: &[IkeSa]) -> &'static str {
-    let own: Vec<_> = sas.iter().filter(|sa| sa.connection == name).collect();
+/// Of a connection with these children and IKE SAs.
+fn state(children: &[(String, Start)], own: &[&IkeSa]) -> &'static str {
     let up: BTreeSet<_> = own
         .iter()
         .flat_map(|sa| &sa.children)

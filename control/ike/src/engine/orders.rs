@@ -1,5 +1,5 @@
 //! What the driver tells the core.
-use super::Engine;
+use super::{Directory, Engine};
 use crate::action::{Action, Direction, Lineage, Order, Rekey};
 use crate::child::Child;
 use crate::event::Cause;
@@ -159,6 +159,7 @@ impl Engine {
     fn configure(&mut self, settings: Arc<Settings>, now: u64, out: &mut Vec<Action>) {
         let new = by_name(&settings);
         let old = std::mem::replace(&mut self.connections, new.clone());
+        self.directory = Directory::new(&settings.connections);
         self.settings = settings;
         self.fragments.resize(self.settings.limits.reassembly);
         let same = |connection: &&Arc<Connection>| {

@@ -36,7 +36,7 @@ pub(crate) fn candidates(env: &Env<'_>, path: Endpoint) -> Vec<Arc<Connection>> 
         let fit = connection.fits(path.local.ip(), path.remote.ip())?;
         Some((fit, Arc::clone(connection)))
     };
-    let mut fitting: Vec<_> = env.settings.connections.iter().filter_map(of).collect();
+    let mut fitting: Vec<_> = env.directory.near(path.remote.ip()).filter_map(of).collect();
     fitting.sort_by_key(|(fit, _)| std::cmp::Reverse(*fit));
     fitting.into_iter().map(|(_, connection)| connection).collect()
 }
