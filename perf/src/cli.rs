@@ -8,6 +8,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 mod ciphers;
+mod handshake;
 mod instructions;
 mod pipeline;
 mod report;
@@ -32,6 +33,12 @@ enum Command {
     /// What `bench instructions` runs under callgrind
     #[command(hide = true)]
     Walk(instructions::Walk),
+    /// What `bench handshake` runs in a process of its own to see how much memory peers take
+    #[command(hide = true)]
+    Established(handshake::Established),
+    /// The initiator that `bench handshake --side-by-side` runs in a namespace
+    #[command(hide = true)]
+    Call(handshake::Call),
 }
 
 #[derive(Subcommand)]
@@ -42,6 +49,8 @@ enum Bench {
     Pipeline(pipeline::Pipeline),
     /// Instructions per packet, counted by callgrind
     Instructions(instructions::Instructions),
+    /// IKEv2: handshakes per second and core, memory per peer, many peers at once
+    Handshake(handshake::Handshake),
 }
 
 impl Cli {
@@ -54,6 +63,9 @@ impl Cli {
             Command::Bench { bench: Bench::Crypto(crypto) } => crypto.run(),
             Command::Bench { bench: Bench::Pipeline(pipeline) } => pipeline.run(),
             Command::Bench { bench: Bench::Instructions(instructions) } => instructions.run(),
+            Command::Bench { bench: Bench::Handshake(handshake) } => handshake.run(),
+            Command::Established(established) => established.run(),
+            Command::Call(call) => call.run(),
             Command::Report(report) => report.run(),
             Command::Walk(walk) => walk.run(),
         }

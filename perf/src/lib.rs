@@ -8,6 +8,7 @@
 
 pub mod ciphers;
 pub mod figures;
+pub mod handshake;
 pub mod instructions;
 pub mod machine;
 pub mod pipeline;

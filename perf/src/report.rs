@@ -1,5 +1,6 @@
 //! `docs/performance.md`: rendered from the result files, and from nothing else.
 use crate::ciphers::results::Results as Ciphers;
+use crate::handshake::results::Results as Handshake;
 use crate::instructions::Results as Instructions;
 use crate::pipeline::results::Results as Pipeline;
 use crate::result::{Head, SCHEMA};
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 mod bounds;
 mod ciphers;
+mod handshake;
 mod instructions;
 mod markdown;
 mod pipeline;
@@ -24,6 +26,8 @@ struct Machine {
     /// Without stages, and with them.
     pipeline: BTreeMap<bool, (String, Pipeline)>,
     instructions: Option<(String, Instructions)>,
+    /// In memory, and beside charon.
+    handshake: BTreeMap<bool, (String, Handshake)>,
 }
 
 /// All result files, by machine.
@@ -96,6 +100,11 @@ impl Collection {
                 let place = &mut machine.instructions;
                 keep(place.get_or_insert_with(|| (name.clone(), new.clone())), name, new);
             }
+            "handshake" => {
+                let new: Handshake = parsed(text)?;
+                let place = machine.handshake.entry(new.side_by_side.is_some());
+                keep(place.or_insert_with(|| (name.clone(), new.clone())), name, new);
+            }
             _ => {}
         }
         Ok(())
@@ -147,6 +156,12 @@ impl Headed for Instructions {
     }
 }
 
+impl Headed for Handshake {
+    fn head(&self) -> &Head {
+        &self.head
+    }
+}
+
 /// Keeps the newer one.
 fn keep<R: Headed>(place: &mut (String, R), name: String, new: R) {
     if new.head().date >= place.1.head().date {
@@ -165,6 +180,7 @@ impl Machine {
         let heads = self.ciphers.values().map(|(_, result)| &result.head);
         let heads = heads.chain(self.pipeline.values().map(|(_, result)| &result.head));
         let heads = heads.chain(self.instructions.iter().map(|(_, result)| &result.head));
+        let heads = heads.chain(self.handshake.values().map(|(_, result)| &result.head));
         if let Some(head) = heads.max_by_key(|head| &head.date) {
             text += &markdown::machine(head);
         }
@@ -179,6 +195,12 @@ impl Machine {
         }
         if let Some((name, result)) = &self.instructions {
             text += &instructions::section(name, result);
+        }
+        for (rivals, (name, result)) in &self.handshake {
+            text += &match rivals {
+                false => handshake::section(name, result),
+                true => handshake::rivals(name, result),
+            };
         }
         text
     }

@@ -124,6 +124,44 @@ fn the_report_is_what_the_results_render_to() {
 }
 
 #[test]
+fn a_smoke_run_of_handshakes_measures_everything_and_misses_no_rekey() {
+    let run = perf(&["bench", "handshake", "--quick", "--smoke", "--json"]);
+    let result = json(&run);
+    has_a_head(&result, "handshake");
+    let list = |key: &str| result[key].as_array().unwrap().clone();
+    assert_eq!(list("rates").len(), 2, "a shared key, and certificates");
+    for rate in list("rates") {
+        for figure in ["responder_per_second", "initiator_per_second", "both_per_second"] {
+            assert!(rate[figure].as_f64().unwrap() > 0.0, "{rate}");
+        }
+        // One key exchange; with certificates the peer's proof and ours as well.
+        let jobs = if rate["proof"] == "PSK" { 1.0 } else { 3.0 };
+        assert_eq!(rate["responder_jobs"], jobs, "{rate}");
+        assert_eq!(rate["handshakes"], 4);
+    }
+    assert_eq!(list("memory").len(), 2);
+    for storm in list("storms") {
+        assert_eq!(storm["established"], storm["peers"], "{storm}");
+        assert_eq!(storm["missed_rekeys"], 0, "{storm}");
+        assert!(storm["rekeys"].as_u64().unwrap() > 0, "{storm}");
+    }
+    assert!(list("operations").iter().all(|one| one["median_us"].as_f64().unwrap() > 0.0));
+
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    std::fs::create_dir(at("results")).unwrap();
+    std::fs::write(at("results/handshake.json"), as_if_released(&run)).unwrap();
+    std::fs::write(at("bounds.md"), "").unwrap();
+    let (results, bounds, docs) = (at("results"), at("bounds.md"), at("docs"));
+    let report = ["report", "--results", &results, "--bounds", &bounds, "--into", &docs];
+    assert!(perf(&report).status.success());
+    let page = std::fs::read_to_string(at("docs/performance.md")).unwrap();
+    for part in ["IKEv2 handshakes", "ECDSA P-256", "Memory of an established peer", "missed rekeys"] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+}
+
+#[test]
 fn stages_are_counted_only_where_they_are_built_in() {
     let run = perf(&["bench", "pipeline", "--smoke", "--quick", "--stages", "--json"]);
     if !cfg!(feature = "stages") {
