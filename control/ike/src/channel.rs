@@ -1,7 +1,7 @@
 //! Messages under an IKE SA's keys, and those of IKE_SA_INIT that have none.
 use crate::algorithm::{Prf, Suite};
 use crate::derive::{self, Keys, Nonces};
-use crate::fragment::{Limits, Reassembly};
+use crate::fragment::{Budget, Limits, Reassembly};
 use crate::ike_sa::Base;
 use crate::message::{Identification, Note, Part, Received, protocol};
 use crate::narrow::Ts;
@@ -50,12 +50,13 @@ impl Channel {
         suite: Suite,
         nonces: &(Vec<u8>, Vec<u8>),
         shared: &Key,
-        fragmentation: bool,
+        (fragmentation, budget): (bool, &Budget),
     ) -> Self {
         let skeyseed = derive::skeyseed(suite.prf(), nonces_of(nonces), shared);
         let fragmentation = base.connection.fragmentation.filter(|_| fragmentation);
         let most = fragmentation.map(|limit| usize::from(limit.size).saturating_sub(AROUND));
-        Self::of(suite, &skeyseed, nonces, base.spis(), base.initiator, most)
+        let reassembly = Reassembly::within(Limits::default(), budget.clone());
+        Self::of(suite, &skeyseed, nonces, base.spis(), base.initiator, (most, reassembly))
     }
 
     /// The keys that a rekey gives, cut with those of this one (RFC 7296 §2.18).
@@ -69,7 +70,15 @@ impl Channel {
     ) -> Self {
         let skeyseed =
             derive::rekeyed_skeyseed(self.prf(), &self.keys.d, shared, nonces_of(nonces));
-        Self::of(suite, &skeyseed, nonces, spis, initiator, self.most)
+        let mut reassembly =
+            Reassembly::within(Limits::default(), self.reassembly.budget().clone());
+        reassembly.prove();
+        Self::of(suite, &skeyseed, nonces, spis, initiator, (self.most, reassembly))
+    }
+
+    /// The peer has proved who it is.
+    pub(crate) fn prove(&mut self) {
+        self.reassembly.prove();
     }
 
     fn of(
@@ -78,12 +87,11 @@ impl Channel {
         nonces: &(Vec<u8>, Vec<u8>),
         spis: (u64, u64),
         initiator: bool,
-        most: Option<usize>,
+        (most, reassembly): (Option<usize>, Reassembly),
     ) -> Self {
         let named = derive::Spis { initiator: spis.0, responder: spis.1 };
         let keys = Keys::derive(&suite, skeyseed, nonces_of(nonces), named);
         let (sealer, opener) = protect::pair(&suite, &keys, initiator);
-        let reassembly = Reassembly::new(Limits::default());
         Self { suite, keys, sealer, opener, spis, initiator, most, reassembly }
     }
 

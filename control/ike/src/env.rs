@@ -3,6 +3,7 @@ use crate::Random;
 use crate::action::{Action, Direction, Endpoint, Half, Lineage, Spis, Ticket};
 use crate::engine::{Directory, PeerName};
 use crate::event::{Cause, Event};
+use crate::fragment::Budget;
 use crate::ike_sa::{Base, Estate, IkeSa};
 use crate::job::Job;
 use crate::settings::{self, Settings};
@@ -24,6 +25,8 @@ pub(crate) struct Env<'a> {
     pub(crate) failures: &'a mut Failures,
     /// Connection and identity of every peer that has an IKE SA.
     pub(crate) peers: &'a BTreeMap<PeerName, BTreeSet<u64>>,
+    /// What all may hold of messages that are not complete.
+    pub(crate) fragments: &'a Budget,
     /// Which IKE SA is at work: tickets come back to it.
     pub(crate) owner: u64,
 }

@@ -31,11 +31,29 @@ pub fn identity(connection: &str, identity: &Identity) -> String {
 
 /// What a child covers.
 pub fn selectors(connection: &str, child: &str, covered: &Covered) -> String {
-    let side = |side: &[Ts]| side.iter().map(selector).collect::<Vec<_>>().join(", ");
-    let (local, remote) = (side(&covered.local), side(&covered.remote));
+    let side = |side: &[Ts], other: &[Ts]| {
+        let paired =
+            |ts: &Ts| other.iter().any(|it| it.addresses.is_ipv4() == ts.addresses.is_ipv4());
+        let whole = widest(side).into_iter().filter(|ts| paired(ts));
+        whole.map(|ts| selector(&ts)).collect::<Vec<_>>().join(", ")
+    };
+    let (local, remote) =
+        (side(&covered.local, &covered.remote), side(&covered.remote, &covered.local));
     format!(
         "connections.{connection}.children.{child}: {{ local_ts: [{local}], remote_ts: [{remote}] }}"
     )
+}
+
+/// Those that no other covers: the file has none twice.
+fn widest(side: &[Ts]) -> Vec<Ts> {
+    let mut kept: Vec<Ts> = Vec::new();
+    for ts in side {
+        if !kept.iter().any(|known| known.covers(ts)) {
+            kept.retain(|known| !ts.covers(known));
+            kept.push(*ts);
+        }
+    }
+    kept
 }
 
 /// A proposal for the IKE SA that takes the best of what is offered. `None`: this build can do nothing of it.

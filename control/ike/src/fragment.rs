@@ -1,9 +1,14 @@
 //! Putting IKE fragments together (RFC 7383 §2.6). Every fragment is found authentic before anything is
 //! stored of it, so only the peer itself can make us store something; and that is bounded in fragments,
-//! octets and time. Taking messages apart is [`Sealer::seal_within`](crate::protect::Sealer::seal_within).
+//! octets and time, and over all peers. Taking messages apart is [`Sealer::seal_within`](crate::protect::Sealer::seal_within).
+
+mod budget;
+
+pub use budget::Budget;
 
 use crate::protect::{Opened, Opener};
 use crate::{BadIcv, Key};
+use budget::Charge;
 use wire::iana::ike::{ExchangeType, PayloadType};
 use wire::ike::{Fragment, Header, Sealed};
 use zeroize::Zeroizing;
@@ -46,6 +51,12 @@ pub enum Dropped {
         /// How many are taken.
         most: usize,
     },
+    /// All IKE SAs together hold as many octets of messages that are not complete as they may.
+    #[error("no room: {most} octets of messages that are not complete are held for all peers")]
+    NoRoom {
+        /// How many may be held.
+        most: usize,
+    },
     /// It is there already.
     #[error("fragment {0} is there already")]
     Duplicate(u16),
@@ -67,6 +78,9 @@ impl From<BadIcv> for Dropped {
 #[derive(Debug)]
 pub struct Reassembly {
     limits: Limits,
+    budget: Budget,
+    /// Whether the peer has proved who it is.
+    proved: bool,
     request: Option<Partial>,
     response: Option<Partial>,
 }
@@ -82,6 +96,7 @@ struct Partial {
     first: PayloadType,
     /// By number, sorted.
     parts: Vec<(u16, Key)>,
+    charge: Charge,
 }
 
 impl Partial {
@@ -113,6 +128,7 @@ impl Partial {
         if number == 1 {
             self.first = part.first;
         }
+        self.charge.add(part.payloads.len());
         let at = self.parts.partition_point(|(there, _)| *there < number);
         self.parts.insert(at, (number, part.payloads));
     }
@@ -130,8 +146,23 @@ impl Partial {
 
 impl Reassembly {
     /// With nothing in it.
-    pub const fn new(limits: Limits) -> Self {
-        Self { limits, request: None, response: None }
+    pub fn new(limits: Limits) -> Self {
+        Self::within(limits, Budget::default())
+    }
+
+    /// With nothing in it, and a budget that it shares with others. Its peer has yet to prove who it is.
+    pub const fn within(limits: Limits, budget: Budget) -> Self {
+        Self { limits, budget, proved: false, request: None, response: None }
+    }
+
+    /// The peer has proved who it is.
+    pub const fn prove(&mut self) {
+        self.proved = true;
+    }
+
+    /// What it shares with others.
+    pub const fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// Takes a message or a fragment of one. Gives the whole message when nothing of it is missing. The caller
@@ -154,13 +185,15 @@ impl Reassembly {
         let continues = continues.transpose()?.unwrap_or(false);
         let there = slot.as_ref().filter(|_| continues).map_or(0, Partial::octets);
         limits.admit(fragment.total, there.saturating_add(sealed.body.len()))?;
+        let room = self.budget.admit(sealed.body.len(), self.proved);
+        room.map_err(|most| Dropped::NoRoom { most })?;
         // nothing has changed above this line
         let part = opener.open(sealed)?;
         let deadline = now.saturating_add(limits.lifetime);
         let mut partial = slot
             .take()
             .filter(|_| continues)
-            .unwrap_or_else(|| Partial::begin(header, fragment.total, deadline));
+            .unwrap_or_else(|| Partial::begin(header, fragment.total, deadline, &self.budget));
         partial.store(fragment.number, part);
         if partial.complete() {
             return Ok(Some(partial.join()));
@@ -194,7 +227,7 @@ impl Reassembly {
 }
 
 impl Partial {
-    fn begin(header: &Header, total: u16, deadline: u64) -> Self {
+    fn begin(header: &Header, total: u16, deadline: u64, budget: &Budget) -> Self {
         Self {
             message_id: header.message_id,
             exchange: header.exchange,
@@ -202,6 +235,7 @@ impl Partial {
             total,
             first: PayloadType::NONE,
             parts: Vec::new(),
+            charge: budget.charge(),
         }
     }
 }

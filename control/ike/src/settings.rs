@@ -58,6 +58,9 @@ pub struct Limits {
     pub creations_per_minute: u32,
     /// How long an exchange that a stranger began may stay half open, in milliseconds.
     pub half_open_ms: u64,
+    /// Octets of messages that are not complete (RFC 7383), over all peers. Those that have not proved who they are may have
+    /// half of it.
+    pub reassembly: usize,
 }
 impl Default for Limits {
     fn default() -> Self {
@@ -69,6 +72,7 @@ impl Default for Limits {
             children: 256,
             creations_per_minute: 240,
             half_open_ms: 30_000,
+            reassembly: 16 << 20,
         }
     }
 }

@@ -10,6 +10,10 @@ mod world;
 
 use ike::action::{Order, Rekey};
 use ike::algorithm::Group;
+use ike::event::Cause;
+use ike::settings::{Connection, Then};
+use ike::why::Reason;
+use wire::iana::ike::ExchangeType;
 use world::configured::*;
 use world::*;
 
@@ -156,6 +160,74 @@ fn a_rekey_that_the_data_plane_refuses_leaves_the_old_child_as_it_was() {
                     world.no_packet_was_lost();
                 }
             }
+        }
+    }
+}
+
+/// The responder's outbound half is installed after its answer is sent: when the old child is deleted, or after a while. If it
+/// is refused then, the child goes at both ends, and whoever wants it makes another.
+#[test]
+fn an_outbound_half_that_is_refused_after_the_answer_takes_the_child_along() {
+    for end in [A, B] {
+        let mut world = world();
+        up(&mut world);
+        world.run(2_000);
+        world.ends[end].refuse_after = Some(1);
+        let what = Rekey::Child(None);
+        world.order(1 - end, Order::Rekey { connection: "site".into(), what });
+        world.until(5_000, "a refusal", |world| world.ends[end].refuse_after.is_none());
+        world.run(100);
+        assert_eq!((world.children(A).len(), world.children(B).len()), (0, 0));
+        assert!(world.downs(1 - end).contains(&Cause::Peer), "the peer was told");
+        assert!(world.downs(end).contains(&Cause::Failed));
+        let why = world.ends[end].engine.why_connection("site").unwrap();
+        assert_eq!((&why.reason, why.check.as_deref()), (&Reason::DataPlane, Some("no room")));
+        world.run(60_000);
+        // Only A was told to connect; to B it is a peer's child that the peer may make again.
+        world.agrees(1, usize::from(end == A));
+    }
+}
+
+/// The peer does not delete the old child: the new one is to send all the same, and is refused. The old one goes on.
+#[test]
+fn an_outbound_half_that_is_refused_after_a_while_leaves_the_old_child() {
+    let mut world = world();
+    up(&mut world);
+    world.run(2_000);
+    let before = world.children(B);
+    world.ends[B].refuse_after = Some(1);
+    let what = Rekey::Child(None);
+    world.order(A, Order::Rekey { connection: "site".into(), what });
+    // A's Delete of the old child does not get through for so long.
+    let until = world.now + 5_600;
+    world.judge(move |sent| {
+        let delete = sent.from == A && sent.is(ExchangeType::INFORMATIONAL, false);
+        if delete && sent.at < until { Fate::Lost } else { Fate::Arrives }
+    });
+    world.until(6_000, "a refusal", |world| world.ends[B].refuse_after.is_none());
+    assert_eq!(world.children(B).first(), before.first(), "{}", world.story());
+    world.run(100_000);
+    // A deleted the old one as well, and wants one.
+    world.agrees(1, 1);
+}
+
+/// The same where the old child is another IKE SA's: reauthentication.
+#[test]
+fn an_outbound_half_that_is_refused_while_reauthenticating_leaves_no_halves() {
+    for end in [A, B] {
+        for step in [0, 1] {
+            let restart = |c: &mut Connection| {
+                with_child(c, |child| child.on_close = Then::Restart);
+            };
+            let mut world = World::with(3, one(A, restart), one(B, |_| ()));
+            up(&mut world);
+            world.run(2_000);
+            world.ends[end].refuse_after = Some(step);
+            let what = Rekey::Reauthenticate;
+            world.order(A, Order::Rekey { connection: "site".into(), what });
+            world.until(20_000, "a refusal", |world| world.ends[end].refuse_after.is_none());
+            world.run(200_000);
+            world.agrees(1, 1);
         }
     }
 }

@@ -202,6 +202,44 @@ fn a_method_that_policy_does_not_have_is_refused() {
     }
 }
 
+/// Each peer alone keeps within its own bounds, and all together within one (RFC 7383 §5): beyond it fragments are dropped and
+/// counted, and those who have proved who they are keep half of the room.
+#[test]
+fn incomplete_messages_of_all_peers_have_one_bound() {
+    let root = root(KeyKind::Rsa(2048));
+    let middle = root.intermediate(KeyKind::Rsa(2048));
+    let credential = |end| middle.credential(end, KeyKind::Rsa(2048), &[&middle]);
+    let with = |end: usize| {
+        one(end, |c| {
+            c.local_auth.credential = credential(end);
+            c.remote_auth.accept = trusting(&root);
+            c.unique = Unique::Never;
+        })
+    };
+    for (room, comes_up) in [(1_000, false), (64 << 10, true)] {
+        let limits = Limits { reassembly: room, ..Limits::default() };
+        let mut world = World::with(1, with(A), Settings { limits, ..with(B) });
+        // The last fragment of the first request is late, so that the others are held.
+        let mut late = true;
+        world.judge(move |sent| {
+            let fragment = sent.from == A && sent.header.is_some_and(|h| h.next_payload.0 == 53);
+            let last = fragment && sent.octets.len() < 1_000;
+            if last && std::mem::take(&mut late) { Fate::Late(100) } else { Fate::Arrives }
+        });
+        world.order(A, Order::Up { connection: "site".into(), child: None });
+        world.run(90);
+        let held = world.ends[B].engine.fragments_held();
+        assert!(held <= room / 2, "{held} of strangers");
+        world.run(2_000);
+        let refused = world.ends[B].engine.counters().no_room;
+        assert_eq!((world.ike_sas(B) == 1, refused == 0), (comes_up, comes_up), "{room} {refused}");
+        world.run(100_000);
+        world.order(A, Order::Configure(Arc::new(settings(Vec::new()))));
+        world.run(200_000);
+        assert_eq!(world.ends[B].engine.fragments_held(), 0, "memory returns to where it was");
+    }
+}
+
 #[test]
 fn raw_keys_that_are_known() {
     let keys = [A, B].map(|_| Arc::new(PrivateKey::generate(KeyKind::Ed25519).unwrap()));

@@ -18,6 +18,8 @@ const REAUTH_RETRY_MS: u64 = 30_000;
 /// How long one that must go waits for each of its children to send by another IKE SA: how often it is looked, in
 /// milliseconds, and how many times.
 const PATIENCE: (u64, u32) = (250, 40);
+/// How many times when we made the other to replace it: less, so that it is told before the peer's patience ends.
+const OWN_PATIENCE: u32 = 20;
 
 /// Why an IKE SA must go.
 #[derive(Clone, Copy, Debug)]
@@ -129,7 +131,7 @@ impl Engine {
             }
             match (self.is_relieved(spi), doom.by) {
                 (true, _) => self.execute(spi, doom.cause, now, out),
-                (false, _) if doom.looks < PATIENCE.1 => {
+                (false, by) if doom.looks < by.map_or(PATIENCE.1, |_| OWN_PATIENCE) => {
                     let looks = doom.looks.saturating_add(1);
                     self.doomed
                         .insert((now.saturating_add(PATIENCE.0), spi), Doom { looks, ..doom });

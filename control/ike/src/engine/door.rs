@@ -36,12 +36,19 @@ pub struct Counters {
     pub bad_cookies: u64,
     /// Requests of strangers that were turned down.
     pub refused: u64,
+    /// Fragments for which there was no room: all peers together had too many octets in messages that were not complete.
+    pub no_room: u64,
 }
 
 impl Engine {
     /// What became of datagrams that led to nothing.
     pub fn counters(&self) -> Counters {
-        self.counters
+        Counters { no_room: self.fragments.refused(), ..self.counters }
+    }
+
+    /// Octets of messages that are not complete, over all peers.
+    pub fn fragments_held(&self) -> usize {
+        self.fragments.held()
     }
 
     pub(super) fn receive(
@@ -118,6 +125,7 @@ impl Engine {
             return;
         }
         self.with(spi, now, out, |sa, env| sa.on_datagram(datagram, env));
+        self.succeeded(spi, now);
     }
 
     /// A peer that still has an IKE SA which we lost may be told; it must not believe us (RFC 7296 §2.21.4).

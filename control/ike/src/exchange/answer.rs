@@ -163,7 +163,8 @@ impl Answering {
         parts.push(Part::note(NotifyType::CHILDLESS_IKEV2_SUPPORTED, []));
         parts.extend(super::identify::request(&base.connection));
         let response = channel::plain(base.spis(), false, ExchangeType::IKE_SA_INIT, true, &parts);
-        let channel = Channel::new(base, suite, &nonces, shared, peer.fragmentation);
+        let channel =
+            Channel::new(base, suite, &nonces, shared, (peer.fragmentation, env.fragments));
         env.send(base.path, std::slice::from_ref(&response));
         let session = Session { channel, nonces, messages: (request, response), peer };
         State::Judging(Box::new(Judging::new(session)))

@@ -180,7 +180,7 @@ impl Calling {
         base.float(env.settings);
         let nonces = (self.nonce, heard.nonce);
         let channel =
-            Channel::new(base, heard.suite, &nonces, shared, heard.abilities.fragmentation);
+            Channel::new(base, heard.suite, &nonces, shared, (heard.abilities.fragmentation, env.fragments));
         let messages = (sent.request, heard.octets);
         let session = Session { channel, nonces, messages, peer: heard.abilities };
         Proving::begin(base, session, env)

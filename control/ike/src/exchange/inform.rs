@@ -102,7 +102,7 @@ impl Established {
     }
 
     /// The peer's successor of `old` lost against ours, which is on its way: `old` is as it was.
-    fn reinstate(&mut self, old: u32, by: u32) -> bool {
+    pub(crate) fn reinstate(&mut self, old: u32, by: u32) -> bool {
         let replaced =
             |child: &&mut Child| child.inbound == old && child.fate == Fate::Replaced(by);
         let old = self.children.iter_mut().find(replaced);

@@ -21,6 +21,8 @@ use wire::iana::ike::{ExchangeType, NotifyType};
 
 /// How long a replaced IKE SA waits for its deletion, in milliseconds.
 const RETIRED_MS: u64 = 60_000;
+/// After an outbound half was refused, in milliseconds.
+const RETRY_MS: u64 = 10_000;
 
 /// Who the peer proved to be.
 #[derive(Clone, Debug)]
@@ -97,6 +99,7 @@ impl Established {
         let mut new = Self::on(session.channel, peer, lowest_nonce, base, env);
         new.numbers = Numbers::starting_at(numbers);
         new.requests = Requests::starting_at(requests);
+        new.channel.prove();
         new
     }
 
@@ -460,9 +463,14 @@ impl Established {
         child.sends(result.is_ok(), env);
         let Err(why) = result else { return };
         let (inbound, name) = (child.inbound, Arc::clone(&child.settings.name));
+        let old = child.replaces;
         let failure = base.why(env.now, Stage::Install, Reason::DataPlane);
         env.fail(failure.check(why).child(&name));
         self.put(Task::DeleteChildren(vec![inbound], Cause::Failed));
+        // The peer has not deleted the one that it replaced: that goes on.
+        if let Some(old) = old.filter(|old| self.reinstate(*old, inbound)) {
+            self.put_later(Task::RekeyChild(old), RETRY_MS, env);
+        }
     }
 
     /// The one that took the place of `old` sends from now on, or as soon as it can.
