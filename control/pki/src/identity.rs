@@ -13,7 +13,7 @@ const MAX_KEY_ID: usize = 1024;
 /// An identity. Equality ignores the case of FQDNs and of the part of an e-mail address behind `@`.
 ///
 /// As text: an address, `gw.example.com`, `user@example.com`, `C=CH, O=Example, CN=gw`, `keyid:text` or
-/// `keyid:0x0a1b`; where the form alone does not tell, `fqdn:`, `email:` or `dn:` stands before it.
+/// `keyid:"text with spaces"` or `keyid:0x0a1b`; where the form alone does not tell, `fqdn:`, `email:` or `dn:` stands before it.
 #[derive(Clone)]
 pub enum Identity {
     /// ID_IPV4_ADDR.
@@ -186,17 +186,25 @@ impl fmt::Display for Identity {
 }
 
 fn write_key_id(f: &mut fmt::Formatter<'_>, octets: &[u8]) -> fmt::Result {
-    let plain = std::str::from_utf8(octets)
-        .ok()
-        .filter(|text| text.bytes().all(|octet| octet.is_ascii_graphic() && octet != b'*'))
-        .filter(|text| !text.starts_with("0x"));
-    match plain {
-        Some(text) => write!(f, "keyid:{text}"),
-        None => {
-            f.write_str("keyid:0x")?;
-            octets.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
-        }
+    let text = std::str::from_utf8(octets).ok();
+    let plain = |text: &&str| {
+        let graphic = |octet: u8| octet.is_ascii_graphic() && octet != b'*';
+        text.bytes().all(graphic) && !text.starts_with("0x") && !text.starts_with('"')
+    };
+    if let Some(text) = text.filter(plain) {
+        return write!(f, "keyid:{text}");
     }
+    if let Some(text) = text.filter(|text| text.chars().all(is_shown)) {
+        return write!(f, "keyid:\"{text}\"");
+    }
+    f.write_str("keyid:0x")?;
+    octets.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+}
+
+/// Whether a character of a key-id looks like itself. Nothing that a terminal obeys, or that turns what stands beside it
+/// around, is among them.
+fn is_shown(character: char) -> bool {
+    character == ' ' || character.is_ascii_graphic() || character.is_alphanumeric()
 }
 
 /// What the form alone says.
@@ -225,9 +233,11 @@ pub(crate) fn split_word(text: &str) -> (Option<&str>, &str) {
 }
 
 fn key_id(text: &str) -> Option<Identity> {
-    match text.strip_prefix("0x") {
-        Some(hex) => Identity::key_id(&crate::name::unhex(hex)?),
-        None => Identity::key_id(text.as_bytes()),
+    let quoted = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    match (quoted, text.strip_prefix("0x")) {
+        (Some(quoted), _) => Identity::key_id(quoted.as_bytes()),
+        (None, Some(hex)) => Identity::key_id(&crate::name::unhex(hex)?),
+        (None, None) => Identity::key_id(text.as_bytes()),
     }
 }
 
@@ -271,6 +281,12 @@ mod tests {
             ("dn:", 9),
             ("keyid:branch-17", 11),
             ("keyid:0x0001ff", 11),
+            ("keyid:\"branch 17\"", 11),
+            ("keyid:\"Zürich\"", 11),
+            ("keyid:\"*\"", 11),
+            ("keyid:\"0x17\"", 11),
+            ("keyid:\"\"a\"\"", 11),
+            ("keyid:a\"b", 11),
         ] {
             let read = match text {
                 "dn:" => Identity::Dn(Name::from_der(&[0x30, 0]).unwrap()),
@@ -279,6 +295,24 @@ mod tests {
             let (number, octets) = read.to_ike();
             assert_eq!((number, read.to_string()), (kind, text.to_owned()));
             assert_eq!(Identity::from_ike(number, &octets).unwrap(), read, "{text}");
+        }
+    }
+
+    /// What a peer calls itself is shown to people: nothing of it may move the cursor or turn the text around.
+    #[test]
+    fn a_key_id_with_more_than_letters_and_spaces_is_shown_in_hexadecimal() {
+        for octets in [
+            &b"a\x1b[2J"[..],
+            b"a\nb",
+            b"a\x00",
+            b"\xff",
+            "a\u{202e}b".as_bytes(),
+            "a\u{200b}b".as_bytes(),
+            "a\u{a0}b".as_bytes(),
+        ] {
+            let shown = Identity::key_id(octets).unwrap().to_string();
+            assert!(shown.starts_with("keyid:0x"), "{shown}");
+            assert_eq!(identity(&shown), Identity::key_id(octets).unwrap());
         }
     }
 
