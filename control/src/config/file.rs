@@ -5,8 +5,8 @@ use super::de::{Either, Field, Many, Map};
 use super::proposals::{EspProposal, IkeProposal};
 use super::suites::SuiteName;
 use super::text::{
-    Address, AddressSet, IdentityText, InterfaceName, Label, PatternText, Ports, Protocol, Secret,
-    Span, SpiNumber, Text, TrafficSelectorText,
+    Address, AddressSet, IdentityText, InterfaceName, Label, PatternText, Peers, Ports, Protocol,
+    Secret, Span, SpiNumber, Text, TrafficSelectorText,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -202,7 +202,7 @@ pub struct Connection {
     #[serde(default)]
     pub local: Option<Field<Either<LocalEnd>>>,
     /// The peer's outer address, of the same family; or a mapping that says who it is and how it must prove it.
-    /// Absent, or a prefix: we wait for peers to come.
+    /// A prefix, or any: we wait for peers to come.
     #[serde(default)]
     pub remote: Option<Field<Either<RemoteEnd>>>,
     /// A key that both ends know, for both proofs of identity (RFC 7296 §2.15). Long and random.
@@ -276,14 +276,14 @@ pub struct LocalEnd {
 #[serde(deny_unknown_fields)]
 pub struct RemoteEnd {
     /// Addresses, prefixes or ranges that it may come from. We connect to the first when it is a single address.
-    /// Absent: any.
+    /// Absent: any, if the peer has an id or a public_key here; any: in so many words.
     #[serde(default)]
-    pub address: Option<Field<Many<AddressSet>>>,
+    pub address: Option<Field<Many<Peers>>>,
     /// The UDP port to connect to. Default: 500.
     #[serde(default)]
     pub port: Option<Field<u16>>,
     /// What it may say it is: an identity, *.example.com, *@example.com, "C=CH, O=Example, CN=*", or "*" for anybody
-    /// who has the proof. Default with a PSK or a public key: its address, or anybody.
+    /// who has the proof. Default with a PSK: its address. Default with a public key: anybody who has it.
     #[serde(default)]
     pub id: Option<Field<Many<PatternText>>>,
     /// It proves it by a key that we know too. Default: the connection's.

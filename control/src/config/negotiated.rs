@@ -5,7 +5,7 @@ use super::de::{Either, Field, Many};
 use super::file::{self, Child, Connection, File};
 use super::problem::{Place, Problems};
 use super::proposals::{self, EspProposal, IkeProposal};
-use super::text::{Address, AddressSet, Label, Span, TrafficSelectorText};
+use super::text::{Address, Label, Peers, Span, TrafficSelectorText};
 use super::tunnel::{Covers, Tunnels};
 use ike::proposal::{Kind, Proposal, Transform};
 use ike::settings::{
@@ -101,7 +101,10 @@ pub(super) fn ike(file: &File, problems: &Problems, warnings: &Problems) -> Ike 
 /// Addresses and identities of both ends.
 struct Ends {
     local: Vec<IpAddr>,
+    /// Empty: from anywhere.
     remote: Vec<AddressRange>,
+    /// The file says `any` in so many words.
+    any: bool,
     port: u16,
 }
 
@@ -206,20 +209,21 @@ impl Tunnels<'_> {
             },
         };
         let mut port = 500;
-        let remote = match connection.remote.as_ref() {
+        let remote: Vec<Peers> = match connection.remote.as_ref() {
             None => Vec::new(),
             Some(field) => match field.ok()? {
-                Either::Text(text) => {
-                    let AddressSet(range) = self.parsed(field, text)?;
-                    vec![range]
-                }
+                Either::Text(text) => vec![self.parsed(field, text)?],
                 Either::Map(end) => {
                     port = self.port(&end.port)?;
-                    listed(&end.address)?.into_iter().map(|AddressSet(range)| range).collect()
+                    listed(&end.address)?
                 }
             },
         };
-        Some(Ends { local, remote, port })
+        // Whoever writes addresses beside `any` means any.
+        let any = remote.iter().any(|peers| peers.0.is_none());
+        let remote =
+            if any { Vec::new() } else { remote.into_iter().filter_map(|it| it.0).collect() };
+        Some(Ends { local, remote, any, port })
     }
 
     fn parsed<T: FromStr<Err = String>, F>(&self, field: &Field<F>, text: &str) -> Option<T> {
@@ -334,12 +338,26 @@ impl Tunnels<'_> {
             for one in &field.ok()?.0 {
                 patterns.push(one.ok()?.0.clone());
             }
+            if patterns.is_empty() {
+                field.tell(
+                    self.problems,
+                    "no identity; write at least one, or id: \"*\" for anybody",
+                );
+                return None;
+            }
             return Some(patterns);
         }
         if let Accept::Certificate(_) = accept {
             let place = place_of(&connection.remote, name);
             let message = "whom of this CA's certificates do we accept? write id under remote, like \
                            id: gw-b.example.com, or id: \"*\" for all of them";
+            self.problems.tell(place, "remote", message);
+            return None;
+        }
+        if matches!(accept, Accept::Psk(_)) && ends.remote.is_empty() && !ends.any {
+            let place = place_of(&connection.remote, name);
+            let message = "who is the peer? write its address, like remote: 192.0.2.2, or id under remote; \
+                           remote: any takes everybody who has the PSK";
             self.problems.tell(place, "remote", message);
             return None;
         }

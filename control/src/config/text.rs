@@ -47,6 +47,7 @@ text! {
     Label: "a name", { "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]*$", "maxLength": 47 };
     Address: "an IP address", { "type": "string" };
     AddressSet: "a prefix, address or range, like 10.1.0.0/16", { "type": "string" };
+    Peers: "an address, prefix or range, or any", { "type": "string" };
     TrafficSelectorText: "a traffic selector, like 10.1.0.0/16 or 10.1.0.0/16[tcp/443]", { "type": "string" };
     Protocol: "a protocol, like tcp", { "type": ["string", "integer"] };
     Ports: "a port or range, like 443 or 1024-65535", { "type": ["string", "integer"] };
@@ -209,6 +210,19 @@ impl FromStr for AddressSet {
         AddressRange::new(first, last)
             .map(Self)
             .ok_or_else(|| format!("the range is turned around; write {last}-{first}"))
+    }
+}
+
+/// Where a peer may come from; `None`: from anywhere, as somebody wrote in so many words.
+#[derive(Clone, Copy, Debug)]
+pub struct Peers(pub Option<AddressRange>);
+impl FromStr for Peers {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.trim() == "any" {
+            return Ok(Self(None));
+        }
+        text.parse().map(|AddressSet(range)| Self(Some(range)))
     }
 }
 
