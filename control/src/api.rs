@@ -2,7 +2,7 @@
 //! connections and time are bounded, so that no client can hang the daemon.
 use crate::apply::ApplyError;
 use crate::driver::{Driver, Source};
-use crate::events::EventView;
+use crate::events::{EventView, News};
 use crate::keying::{Word, export};
 use crate::{config, keying, view};
 use axum::body::Bytes;
@@ -166,6 +166,9 @@ pub struct Events {
     pub version: u32,
     /// The oldest first.
     pub events: Vec<EventView>,
+    /// Events before the first of these that the asker missed: they are not kept any more.
+    #[serde(default)]
+    pub lost: u64,
 }
 
 async fn events(
@@ -174,9 +177,10 @@ async fn events(
 ) -> Response {
     let until = Instant::now() + Duration::from_secs(wait).min(WAIT);
     loop {
-        let events = driver.shared.log.lock().map(|log| log.after(after)).unwrap_or_default();
+        let news = driver.shared.log.lock().map(|log| log.after(after)).unwrap_or_default();
+        let News { events, lost } = news;
         if !events.is_empty() || Instant::now() >= until {
-            return answer(StatusCode::OK, &Events { version: view::VERSION, events });
+            return answer(StatusCode::OK, &Events { version: view::VERSION, events, lost });
         }
         tokio::time::sleep(LOOK).await;
     }

@@ -341,10 +341,13 @@ impl Asker {
 
     fn up(&self, which: &str, wait: Duration) -> Result<String, Failed> {
         let until = Instant::now() + wait;
+        if wait.is_zero() {
+            return self.order("up", which, "");
+        }
         let Ordered { mut after, .. } = self.ask("POST", &Self::path("up", which, ""), ASK)?;
         let (connection, child) =
             which.split_once('/').map_or((which, None), |(a, b)| (a, Some(b)));
-        while !wait.is_zero() {
+        loop {
             if self.is_up(connection, child)? {
                 return Ok(if self.output == Output::Json {
                     json(&serde_json::json!({ "version": view::VERSION, "up": true }))
@@ -352,7 +355,7 @@ impl Asker {
                     format!("{which} is up")
                 });
             }
-            let news = self.news(after, 1)?;
+            let news = self.news(after, 1)?.events;
             let failed = news.iter().find(|event| {
                 event.kind == "failed" && event.connection.as_deref() == Some(connection)
             });
@@ -367,7 +370,6 @@ impl Asker {
                 ));
             }
         }
-        Ok(format!("up {which}: ordered"))
     }
 
     fn is_up(&self, connection: &str, child: Option<&str>) -> Result<bool, Failed> {
@@ -396,10 +398,9 @@ impl Asker {
         })
     }
 
-    fn news(&self, after: u64, wait: u64) -> Result<Vec<EventView>, Failed> {
+    fn news(&self, after: u64, wait: u64) -> Result<Events, Failed> {
         let path = format!("/v1/events?after={after}&wait={wait}");
-        let events: Events = self.ask("GET", &path, ASK + Duration::from_secs(wait))?;
-        Ok(events.events)
+        self.ask("GET", &path, ASK + Duration::from_secs(wait))
     }
 
     fn events(&self, follow: bool, of: Option<&str>) -> Result<String, Failed> {
@@ -409,28 +410,40 @@ impl Asker {
             })
         };
         let mut after = 0;
-        let mut events = self.news(after, 0)?;
+        let mut news = self.news(after, 0)?;
         if !follow {
-            events.retain(about);
+            news.events.retain(about);
             return Ok(match self.output {
-                Output::Json => json(&Events { version: view::VERSION, events }),
-                Output::Table => events.iter().map(table::event).collect::<Vec<_>>().join("\n"),
+                Output::Json => json(&news),
+                Output::Table => {
+                    news.events.iter().map(table::event).collect::<Vec<_>>().join("\n")
+                }
             });
         }
         loop {
             use std::io::Write;
-            for event in events.iter().filter(|event| about(event)) {
-                let line = match self.output {
+            let lost = (news.lost > 0).then(|| self.lost(news.lost));
+            let told =
+                news.events.iter().filter(|event| about(event)).map(|event| match self.output {
                     Output::Json => serde_json::to_string(event).unwrap_or_default(),
                     Output::Table => table::event(event),
-                };
+                });
+            for line in lost.into_iter().chain(told) {
                 // A closed pipe ends it: the reader has seen enough.
                 if writeln!(std::io::stdout(), "{line}").is_err() {
                     return Ok(String::new());
                 }
             }
-            after = events.last().map_or(after, |event| event.number);
-            events = self.news(after, 10)?;
+            after = news.events.last().map_or(after, |event| event.number);
+            news = self.news(after, 10)?;
+        }
+    }
+
+    /// Whoever follows missed so many.
+    fn lost(&self, count: u64) -> String {
+        match self.output {
+            Output::Json => serde_json::json!({ "kind": "lost", "lost": count }).to_string(),
+            Output::Table => format!("{count} events lost: they came faster than they were read"),
         }
     }
 

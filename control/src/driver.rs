@@ -316,6 +316,7 @@ impl Room {
             return;
         }
         self.next_beat = now + BEAT;
+        locked(&self.shared.log).settle();
         if let Some(link) = &self.link {
             link.region.heartbeat(Side::Control);
             let orders = self.halves.heard(&link.region);

@@ -3,13 +3,17 @@ use crate::keying::levels::Level;
 use ike::event::{Event as IkeEvent, IkeName};
 use sadb::{DropReason, Event};
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Events kept.
 const KEPT: usize = 1024;
 /// Lines logged in a second.
-const PER_SECOND: u32 = 10;
+const PER_SECOND: u32 = 30;
+/// The same of one kind with one peer, so that no peer silences the others.
+const PER_PEER: u32 = 5;
+/// Kinds and peers that are told apart in a second.
+const TOLD_APART: usize = 64;
 
 /// One event.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -137,22 +141,83 @@ impl Tale {
 pub struct Log {
     events: VecDeque<EventView>,
     last: u64,
-    window: Instant,
-    logged: u32,
-    silent: u32,
+    throttle: Throttle,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { events: VecDeque::new(), last: 0, window: Instant::now(), logged: 0, silent: 0 }
+        Self { events: VecDeque::new(), last: 0, throttle: Throttle::new(Instant::now()) }
     }
+}
+
+/// Lines of one second: so many in all, and so many of one kind with one peer. What is left out is counted by both.
+#[derive(Debug)]
+struct Throttle {
+    window: Instant,
+    logged: u32,
+    /// Logged and left out, by kind and by whom it is about.
+    by: BTreeMap<(&'static str, String), (u32, u32)>,
+    /// Left out of those that are not told apart.
+    others: u32,
+}
+
+impl Throttle {
+    fn new(now: Instant) -> Self {
+        Self { window: now, logged: 0, by: BTreeMap::new(), others: 0 }
+    }
+
+    /// Whether one more may be logged.
+    fn may_log(&mut self, kind: &'static str, about: &str) -> bool {
+        let key = (kind, about.to_owned());
+        if self.by.len() >= TOLD_APART && !self.by.contains_key(&key) {
+            let may = self.logged < PER_SECOND;
+            *(if may { &mut self.logged } else { &mut self.others }) += 1;
+            return may;
+        }
+        let (logged, silent) = self.by.entry(key).or_default();
+        let may = self.logged < PER_SECOND && *logged < PER_PEER;
+        if may {
+            *logged += 1;
+            self.logged += 1;
+        } else {
+            *silent += 1;
+        }
+        may
+    }
+
+    /// When the second is over: a line for each kind and peer of which something was left out.
+    fn settle(&mut self, now: Instant) -> Vec<String> {
+        if now.saturating_duration_since(self.window) < Duration::from_secs(1) {
+            return Vec::new();
+        }
+        let Self { by, others, .. } = std::mem::replace(self, Self::new(now));
+        let line = |((kind, about), (_, silent)): ((&str, String), (u32, u32))| {
+            (silent > 0).then(|| match about.is_empty() {
+                true => format!("{silent} more events of kind {kind} were not logged"),
+                false => {
+                    format!("{silent} more events of kind {kind} with {about} were not logged")
+                }
+            })
+        };
+        let more = (others > 0).then(|| format!("{others} more events of others were not logged"));
+        by.into_iter().filter_map(line).chain(more).collect()
+    }
+}
+
+/// Events behind a number.
+#[derive(Clone, Debug, Default)]
+pub struct News {
+    /// The oldest first.
+    pub events: Vec<EventView>,
+    /// Events between that number and the first of these that are not kept any more.
+    pub lost: u64,
 }
 
 impl Log {
     /// Keeps and logs one event. Answers that nobody waits for any more are nothing to tell of.
     pub fn note(&mut self, event: &Event) {
         let Some((kind, text)) = told(event) else { return };
-        if self.may_log() {
+        if self.may_log(kind, "") {
             tracing::warn!(kind, "{text}");
         }
         self.keep(kind, text, [None, None, None]);
@@ -161,7 +226,8 @@ impl Log {
     /// Keeps what IKE tells, and logs it if `log` says so.
     pub fn tell(&mut self, tale: Tale, log: bool) {
         let Tale { level, kind, text, connection, child, peer } = tale;
-        if log && self.may_log() {
+        let about = peer.as_deref().or(connection.as_deref()).unwrap_or_default();
+        if log && self.may_log(kind, about) {
             match level {
                 Level::Warn => tracing::warn!(kind, "{text}"),
                 _ => tracing::info!(kind, "{text}"),
@@ -186,21 +252,26 @@ impl Log {
         self.last
     }
 
-    /// Those with a number above `after`, oldest first.
-    pub fn after(&self, after: u64) -> Vec<EventView> {
-        self.events.iter().filter(|event| event.number > after).cloned().collect()
+    /// Those with a number above `after`. Whoever has seen more than there was listens to a control that ended, and hears
+    /// everything of this one; 0 asks for all that is kept, and misses nothing.
+    pub fn after(&self, after: u64) -> News {
+        let after = if after > self.last { 0 } else { after };
+        let first = self.events.front().map_or(self.last, |event| event.number.saturating_sub(1));
+        let lost = if after == 0 { 0 } else { first.saturating_sub(after) };
+        let events = self.events.iter().filter(|event| event.number > after).cloned().collect();
+        News { events, lost }
     }
 
-    fn may_log(&mut self) -> bool {
-        if self.window.elapsed() >= Duration::from_secs(1) {
-            if self.silent > 0 {
-                tracing::warn!("and {} more events that were not logged", self.silent);
-            }
-            (self.window, self.logged, self.silent) = (Instant::now(), 0, 0);
+    /// Says what was not logged in the second before. To be called now and then, also when nothing happens.
+    pub fn settle(&mut self) {
+        for line in self.throttle.settle(Instant::now()) {
+            tracing::warn!("{line}");
         }
-        let may = self.logged < PER_SECOND;
-        *(if may { &mut self.logged } else { &mut self.silent }) += 1;
-        may
+    }
+
+    fn may_log(&mut self, kind: &'static str, about: &str) -> bool {
+        self.settle();
+        self.throttle.may_log(kind, about)
     }
 }
 
@@ -255,8 +326,60 @@ mod tests {
             log.note(&Event::Expire { slot: 0, spi, hard: true });
         }
         log.note(&Event::Done { id: 1, result: Ok(()) });
-        assert_eq!(log.after(0).len(), KEPT);
-        assert_eq!(log.after(9_999).len(), 1);
-        assert!(log.logged <= PER_SECOND && log.silent > 9_000);
+        assert_eq!(log.after(0).events.len(), KEPT);
+        assert_eq!(log.after(9_999).events.len(), 1);
+        assert!(log.throttle.logged <= PER_SECOND);
+    }
+
+    #[test]
+    fn what_is_not_logged_is_counted_by_kind_and_peer() {
+        let start = Instant::now();
+        let mut throttle = Throttle::new(start);
+        let mut lines = |kind, about, count| {
+            (0..count).filter(|_| throttle.may_log(kind, about)).count() as u32
+        };
+        assert_eq!(lines("failed", "192.0.2.1", 1_000), PER_PEER);
+        assert_eq!(lines("failed", "192.0.2.2", 3), 3, "one peer does not silence another");
+        assert_eq!(lines("ike-up", "192.0.2.1", 7), PER_PEER);
+        assert!(throttle.settle(start + Duration::from_millis(999)).is_empty());
+        let second = start + Duration::from_secs(1);
+        assert_eq!(
+            throttle.settle(second),
+            [
+                "995 more events of kind failed with 192.0.2.1 were not logged",
+                "2 more events of kind ike-up with 192.0.2.1 were not logged",
+            ]
+        );
+        assert!(throttle.may_log("failed", "192.0.2.1"), "the next second begins from nothing");
+        assert!(throttle.settle(second + Duration::from_secs(1)).is_empty());
+    }
+
+    #[test]
+    fn strangers_cannot_make_the_throttle_grow() {
+        let start = Instant::now();
+        let mut throttle = Throttle::new(start);
+        let logged =
+            (0..10_000).filter(|n| throttle.may_log("failed", &format!("peer {n}"))).count();
+        assert_eq!((logged as u32, throttle.by.len()), (PER_SECOND, TOLD_APART));
+        let lines = throttle.settle(start + Duration::from_secs(1));
+        let counts = lines.iter().filter_map(|line| line.split(' ').next()?.parse::<u32>().ok());
+        assert_eq!(counts.sum::<u32>(), 10_000 - PER_SECOND, "none is lost without a word");
+    }
+
+    #[test]
+    fn whoever_comes_too_late_is_told_how_many_events_are_lost() {
+        let mut log = Log::default();
+        let note = |log: &mut Log, count: u32| {
+            (0..count).for_each(|spi| log.note(&Event::Expire { slot: 0, spi, hard: true }));
+        };
+        note(&mut log, 10);
+        assert_eq!((log.after(10).lost, log.after(3).lost, log.after(0).lost), (0, 0, 0));
+        note(&mut log, KEPT as u32);
+        let late = log.after(3);
+        assert_eq!((late.lost, late.events.len()), (7, KEPT));
+        assert_eq!(late.events[0].number, 11);
+        assert_eq!(log.after(10).lost, 0);
+        // Its number is from before control was started anew.
+        assert_eq!(log.after(1 << 40).events.len(), KEPT);
     }
 }
