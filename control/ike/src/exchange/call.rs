@@ -179,8 +179,13 @@ impl Calling {
         base.found_nat(heard.nat.0, heard.nat.1);
         base.float(env.settings);
         let nonces = (self.nonce, heard.nonce);
-        let channel =
-            Channel::new(base, heard.suite, &nonces, shared, (heard.abilities.fragmentation, env.fragments));
+        let channel = Channel::new(
+            base,
+            heard.suite,
+            &nonces,
+            shared,
+            (heard.abilities.fragmentation, env.fragments),
+        );
         let messages = (sent.request, heard.octets);
         let session = Session { channel, nonces, messages, peer: heard.abilities };
         Proving::begin(base, session, env)
