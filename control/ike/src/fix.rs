@@ -122,7 +122,7 @@ fn groups(offered: &Proposal) -> impl Iterator<Item = (&'static str, bool)> {
 }
 
 fn esp_suite(offered: &Proposal) -> Option<(String, bool)> {
-    let ciphers = offered.of(Kind::Encryption).filter(|t| is_esp_cipher(t));
+    let ciphers = offered.of(Kind::Encryption).filter(is_esp_cipher);
     let (cipher, weak) = best(ciphers.map(|t| (t, is_weak_cipher(t))))?;
     let mut names = vec![(cipher.to_string(), weak)];
     if !cipher.is_aead() {

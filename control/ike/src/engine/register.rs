@@ -103,6 +103,6 @@ mod tests {
         assert_eq!(held(&register, 7, Some(Lineage(2))), [vec![100], vec![100]]);
         assert_eq!(held(&register, 7, Some(Lineage(3))), [vec![100], vec![]]);
         assert_eq!(held(&register, 8, None), [vec![100, 200], vec![]]);
-        assert_eq!(held(&register, 6, None), [vec![], vec![]]);
+        assert_eq!(held(&register, 6, None), [Vec::<u64>::new(), Vec::new()]);
     }
 }
