@@ -58,18 +58,27 @@ impl Key {
 }
 
 fn seal(tier: &Tier, group: &mut [&mut Seal<'_>]) {
-    let mut packets: ArrayVec<Packet<'_>, GROUP> =
-        group.iter_mut().take(GROUP).filter_map(|item| to_seal(item)).collect();
+    let mut packets = ArrayVec::<Packet<'_>, GROUP>::new();
+    for item in group.iter_mut().take(GROUP) {
+        if let Some(packet) = to_seal(item) {
+            packets.push(packet);
+        }
+    }
     aead::seal(tier, &mut packets);
 }
 
 fn open(tier: &Tier, group: &mut [&mut Open<'_>]) {
-    let mut packets: ArrayVec<Packet<'_>, GROUP> =
-        group.iter_mut().take(GROUP).filter_map(|item| to_open(item)).collect();
+    let mut packets = ArrayVec::<Packet<'_>, GROUP>::new();
+    for item in group.iter_mut().take(GROUP) {
+        if let Some(packet) = to_open(item) {
+            packets.push(packet);
+        }
+    }
     aead::open(tier, &mut packets);
 }
 
 /// Writes the explicit IV. A packet that this cannot seal must not leave in the clear.
+#[inline(always)]
 fn to_seal<'p>(item: &'p mut Seal<'_>) -> Option<Packet<'p>> {
     if item.packet.len() < HEADER + IV + TAG {
         item.packet.zeroize();
@@ -94,6 +103,7 @@ fn to_seal<'p>(item: &'p mut Seal<'_>) -> Option<Packet<'p>> {
     })
 }
 
+#[inline(always)]
 fn to_open<'p>(item: &'p mut Open<'_>) -> Option<Packet<'p>> {
     let OpenSchedule::ChaCha(key) = item.key.schedule() else { return None };
     let Parts { header, iv, body, icv } = layout::parts(item.packet, IV, TAG)?;
@@ -105,6 +115,7 @@ fn to_open<'p>(item: &'p mut Open<'_>) -> Option<Packet<'p>> {
 
 /// SPI ‖ sequence number, all 64 bits of it with ESN (RFC 7634 §2.1), padded with zeros to a block of
 /// Poly1305; and its octets without the padding.
+#[inline(always)]
 fn associated_data(header: &[u8; HEADER], sequence: u64, esn: bool) -> ([u8; 16], u64) {
     let [a, b, c, d, e, f, g, h] = *header;
     let [i, j, k, l] = layout::sequence_high(sequence);

@@ -21,6 +21,17 @@ use crate::suite::{Integrity, KeyBits, Suite};
 /// nearest cache, but fill fewer lanes when their lengths are mixed, and that costs more.
 const CHUNK: usize = 64;
 
+/// Packets that fill every lane if they are of one length.
+const LANES: usize = 16;
+/// Octets of packets from which on [`CHUNK`] of them are more than the nearest cache holds.
+const LONG: usize = 512;
+
+/// How many packets of such lengths to encrypt before the first is authenticated.
+fn at_once(mut lengths: impl Iterator<Item = usize>) -> usize {
+    let first = lengths.next().unwrap_or(0);
+    if first > LONG && lengths.all(|len| len == first) { LANES } else { CHUNK }
+}
+
 /// Octets of CBC's IV.
 const CBC_IV: usize = 16;
 /// Octets of counter mode's IV (RFC 3686 §3.1).
@@ -182,7 +193,8 @@ fn seal(group: &mut [&mut Seal<'_>]) {
 fn seal_group(group: &mut [&mut Seal<'_>]) -> Option<()> {
     let (suite, tier) = group.first().map(|item| (item.key.suite(), item.key.tier()))?;
     let kernel = mac::kernel(tier, integrity(suite)?)?;
-    for chunk in group.chunks_mut(CHUNK) {
+    let at_once = at_once(group.iter().map(|item| item.packet.len()));
+    for chunk in group.chunks_mut(at_once) {
         match suite {
             Suite::AesCbc(..) => cbc_encrypt(tier, chunk)?,
             Suite::AesCtr(..) => ctr_encrypt(tier, chunk)?,
@@ -211,11 +223,11 @@ fn cbc_encrypt(tier: &Backend, chunk: &mut [&mut Seal<'_>]) -> Option<()> {
     }
     (kernels.blocks)(permutation?, &mut ivs);
     let mut jobs = ArrayVec::<_, CHUNK>::new();
-    for (item, iv) in chunk.iter_mut().zip(ivs) {
+    for (item, iv) in chunk.iter_mut().zip(&ivs) {
         let SealCipher::Cbc(key, _) = &sealing(item)?.cipher else { return None };
         let parts = layout::parts(item.packet, CBC_IV, item.key.suite().icv_len())?;
-        parts.iv.copy_from_slice(&iv);
-        jobs.push(CbcJob { key, iv, body: parts.body });
+        parts.iv.copy_from_slice(iv);
+        jobs.push(CbcJob { key, iv: *iv, body: parts.body });
     }
     (kernels.cbc_encrypt)(&mut jobs);
     Some(())
@@ -261,7 +273,8 @@ fn open(group: &mut [&mut Open<'_>]) {
 fn open_group(group: &mut [&mut Open<'_>]) -> Option<()> {
     let (suite, tier) = group.first().map(|item| (item.key.suite(), item.key.tier()))?;
     let kernel = mac::kernel(tier, integrity(suite)?)?;
-    for chunk in group.chunks_mut(CHUNK) {
+    let at_once = at_once(group.iter().map(|item| item.packet.len()));
+    for chunk in group.chunks_mut(at_once) {
         verify(kernel, chunk)?;
         let decrypted = match suite {
             Suite::AesCbc(..) => cbc_decrypt(tier, chunk),

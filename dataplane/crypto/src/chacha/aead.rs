@@ -52,13 +52,15 @@ pub(super) struct Tier {
 
 /// Encrypts every body and writes every ICV. Packets beyond [`GROUP`] are not looked at.
 pub(super) fn seal(tier: &Tier, packets: &mut [Packet<'_>]) {
-    let mut keys = OneTimeKeys::new();
-    let mut lanes = Filling::new(tier);
-    for (packet, key) in packets.iter_mut().zip(&mut keys.0) {
-        lanes.push(packet.key, packet.input(0), key);
-        packet.push_body(&mut lanes);
+    let (mut keys, mut spare) = (OneTimeKeys::new(), Spare::new());
+    {
+        let mut lanes = Filling::new(tier);
+        for (packet, key) in packets.iter_mut().zip(&mut keys.0) {
+            lanes.push(packet.key, packet.input(0), key);
+            packet.push_body(&mut lanes);
+        }
+        lanes.finish(&mut spare);
     }
-    lanes.finish();
     authenticate(tier, packets, &keys, |packet, tag| *packet.icv = *tag);
 }
 
@@ -66,12 +68,14 @@ pub(super) fn seal(tier: &Tier, packets: &mut [Packet<'_>]) {
 /// they arrived: nothing is decrypted before it was verified. That costs hardly a block more than the other
 /// order, because key blocks share vectors with one another as well as with bodies.
 pub(super) fn open(tier: &Tier, packets: &mut [Packet<'_>]) {
-    let mut keys = OneTimeKeys::new();
-    let mut lanes = Filling::new(tier);
-    for (packet, key) in packets.iter().zip(&mut keys.0) {
-        lanes.push(packet.key, packet.input(0), key);
+    let (mut keys, mut spare) = (OneTimeKeys::new(), Spare::new());
+    {
+        let mut lanes = Filling::new(tier);
+        for (packet, key) in packets.iter().zip(&mut keys.0) {
+            lanes.push(packet.key, packet.input(0), key);
+        }
+        lanes.finish(&mut spare);
     }
-    lanes.finish();
     authenticate(tier, packets, &keys, |packet, tag| {
         if let Some(verdict) = &mut packet.verdict
             && same(packet.icv, tag)
@@ -79,11 +83,12 @@ pub(super) fn open(tier: &Tier, packets: &mut [Packet<'_>]) {
             **verdict = Ok(());
         }
     });
+    let mut spare = Spare::new();
     let mut lanes = Filling::new(tier);
     for packet in packets.iter_mut().filter(|packet| packet.is_genuine()) {
         packet.push_body(&mut lanes);
     }
-    lanes.finish();
+    lanes.finish(&mut spare);
 }
 
 /// Computes every packet's tag and gives it to `done`.
@@ -93,10 +98,12 @@ fn authenticate(
     keys: &OneTimeKeys,
     done: impl Fn(&mut Packet<'_>, &[u8; TAG]),
 ) {
-    let order = longest_first(packets);
-    let tags = tags(tier, packets, keys, &order);
-    for (at, tag) in order.iter().zip(tags.as_flattened()) {
-        if let Some(packet) = packets.get_mut(usize::from(*at)) {
+    let mut order = ArrayVec::new();
+    longest_first(packets, &mut order);
+    let mut tags = [Tags::default(); GROUP / MESSAGES];
+    tag(tier, packets, keys, &order, &mut tags);
+    for (place, tag) in order.iter().zip(tags.as_flattened()) {
+        if let Some(packet) = packets.get_mut(place.packet()) {
             done(packet, tag);
         }
     }
@@ -109,47 +116,65 @@ fn same(a: &[u8; TAG], b: &[u8; TAG]) -> bool {
 
 /// The tags of the packets at `places`. All messages are laid out before the first is looked at, for the
 /// reason that [`Filling`] gives.
-fn tags(
+fn tag(
     tier: &Tier,
     packets: &[Packet<'_>],
     keys: &OneTimeKeys,
-    places: &[u8],
-) -> [Tags; GROUP / MESSAGES] {
-    let message = |at: &u8| {
-        let at = usize::from(*at);
-        Some(packets.get(at)?.message(keys.0.get(at)?))
-    };
-    let mut messages: ArrayVec<Message<'_>, GROUP> = places.iter().filter_map(message).collect();
+    places: &[Place],
+    tags: &mut [Tags; GROUP / MESSAGES],
+) {
+    let mut messages = ArrayVec::<Message<'_>, GROUP>::new();
+    for place in places {
+        let at = place.packet();
+        if let Some((packet, key)) = packets.get(at).zip(keys.0.get(at)) {
+            messages.push(packet.message(key));
+        }
+    }
     // lanes left over repeat the last message
     while let Some(last) = messages.last().copied()
         && messages.len() % MESSAGES != 0
     {
         messages.push(last);
     }
-    let mut tags = [Tags::default(); GROUP / MESSAGES];
-    for (messages, tags) in messages.as_chunks().0.iter().zip(&mut tags) {
+    for (messages, tags) in messages.as_chunks().0.iter().zip(tags) {
         *tags = (tier.authenticate)(messages);
     }
-    tags
+}
+
+/// A packet by its number, above it how many octets it lacks to the longest there could be: what sorts first is
+/// longest. Packets of one length are in order as they come.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place(usize);
+
+impl Place {
+    const fn new(octets: usize, packet: usize) -> Self {
+        Self((usize::MAX / GROUP - octets) * GROUP + packet)
+    }
+
+    const fn packet(self) -> usize {
+        self.0 % GROUP
+    }
 }
 
 /// The packets' places in descending order of their length, so that lanes end together.
-fn longest_first(packets: &[Packet<'_>]) -> ArrayVec<u8, GROUP> {
-    let key = |(at, packet): (u8, &Packet<'_>)| (packet.body.len() as u32) << 8 | u32::from(at);
-    let mut order: ArrayVec<u32, GROUP> = (0..GROUP as u8).zip(packets).map(key).collect();
-    if !order.is_sorted_by_key(|key| core::cmp::Reverse(key >> 8)) {
-        order.sort_unstable_by_key(|key| core::cmp::Reverse(*key));
+fn longest_first(packets: &[Packet<'_>], order: &mut ArrayVec<Place, GROUP>) {
+    for (packet, at) in packets.iter().zip(0..GROUP) {
+        order.push(Place::new(packet.body.len(), at));
     }
-    order.iter().map(|key| *key as u8).collect()
+    if !order.is_sorted() {
+        order.sort_unstable();
+    }
 }
 
 impl<'a> Packet<'a> {
+    #[inline(always)]
     fn input(&self, counter: u32) -> [u32; 4] {
         let [a, b, c] = self.nonce;
         [counter, a, b, c]
     }
 
     /// Block 0 makes the Poly1305 key; the body starts with block 1 (RFC 8439 §2.8).
+    #[inline(always)]
     fn push_body<'l>(&'l mut self, lanes: &mut Filling<'l>)
     where
         'a: 'l,
@@ -164,6 +189,7 @@ impl<'a> Packet<'a> {
         self.verdict.as_ref().is_some_and(|verdict| verdict.is_ok())
     }
 
+    #[inline(always)]
     fn message<'m>(&'m self, key: &'m [u8; 32]) -> Message<'m> {
         let lengths = [self.aad_len, self.body.len() as u64];
         Message { key, aad: &self.aad, lengths, body: self.body }
@@ -192,16 +218,22 @@ impl<'a> Filling<'a> {
     }
 
     /// Lanes left over get an octet each that nobody reads.
-    fn finish(self) {
-        let mut spare = [0; BLOCKS];
+    fn finish(&mut self, spare: &'a mut Spare) {
         let rest = self.lanes.len().next_multiple_of(BLOCKS) - self.lanes.len();
-        let mut lanes = self.lanes;
-        lanes.extend(spare.iter_mut().take(rest).map(|octet| Lane {
-            key: &[0; 32],
-            input: [0; 4],
-            data: core::slice::from_mut(octet),
-        }));
-        compute(self.tier, &mut lanes);
+        for octet in spare.0.iter_mut().take(rest) {
+            let data = core::slice::from_mut(octet);
+            self.lanes.push(Lane { key: &[0; 32], input: [0; 4], data });
+        }
+        compute(self.tier, &mut self.lanes);
+    }
+}
+
+/// What lanes work on that have no packet's octets.
+struct Spare([u8; BLOCKS]);
+
+impl Spare {
+    const fn new() -> Self {
+        Self([0; BLOCKS])
     }
 }
 

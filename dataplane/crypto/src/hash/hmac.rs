@@ -7,7 +7,7 @@
 use arrayvec::ArrayVec;
 
 use super::lane::{Block, Lane, Outer, Run};
-use super::vector::{Piece, first_octets};
+use super::vector::{Piece, padded};
 use crate::mac::{MacJob, MacKey};
 
 /// Jobs that a kernel gets at most.
@@ -54,7 +54,10 @@ impl<const P: usize, const S: usize> Ladder<P, S> {
     unsafe fn drain(&self, lanes: &mut [Lane<'_, P, S>]) {
         let widest = self.0.last().map_or(1, |rung| rung.lanes);
         let mut waiting = lanes.iter_mut();
-        let mut active: ArrayVec<_, WIDEST> = waiting.by_ref().take(widest.min(WIDEST)).collect();
+        let mut active = ArrayVec::<_, WIDEST>::new();
+        for lane in waiting.by_ref().take(widest.min(WIDEST)) {
+            active.push(lane);
+        }
         while let Some(steps) = active.iter().map(|lane| lane.left()).min() {
             self.climb(&mut active, |rung, lanes| {
                 // SAFETY: the caller's promise.
@@ -70,8 +73,11 @@ impl<const P: usize, const S: usize> Ladder<P, S> {
     /// As [`Ladder::drain`].
     #[inline(always)]
     unsafe fn finish(&self, lanes: &mut [Lane<'_, P, S>]) {
-        let mut lanes: ArrayVec<_, JOBS> = lanes.iter_mut().collect();
-        self.climb(&mut lanes, |rung, lanes| {
+        let mut all = ArrayVec::<_, JOBS>::new();
+        for lane in lanes.iter_mut().take(JOBS) {
+            all.push(lane);
+        }
+        self.climb(&mut all, |rung, lanes| {
             // SAFETY: the caller's promise.
             unsafe { (rung.outer)(lanes) }
         });
@@ -113,13 +119,44 @@ fn refill<'l, 'a, const P: usize, const S: usize>(
 /// to wait for smaller stores to leave the CPU's store queue.
 type Tails<const P: usize> = ArrayVec<Block<P>, { 2 * JOBS }>;
 
+/// The end of a message: what lies behind its last whole block.
+pub(super) struct Ending<'a> {
+    /// The message.
+    covered: &'a [u8],
+    /// So many octets at its end, less than a block.
+    rest: usize,
+    /// Hashed behind them.
+    high: Option<[u8; 4]>,
+    /// Blocks that they take with the padding: one or two.
+    blocks: usize,
+    /// The last octets of the last block.
+    length: [u8; 8],
+}
+
+impl<'a> Ending<'a> {
+    #[inline(always)]
+    fn of<H: Hash<P, S>, const P: usize, const S: usize>(job: &MacJob<'a>) -> Self {
+        let (covered, block) = (job.covered, P * 16);
+        let rest = covered.len() % block;
+        let end = rest + job.high.map_or(0, |high| high.len());
+        let bits = 8 * (block + covered.len() - rest + end) as u64; // the padded key is a block
+        let blocks = (end + 1 + H::LENGTH).div_ceil(block);
+        Self { covered, rest, high: job.high, blocks, length: H::length(bits) }
+    }
+
+    #[inline(always)]
+    fn octets(&self) -> &'a [u8] {
+        self.covered.get(self.covered.len() - self.rest..).unwrap_or_default()
+    }
+}
+
 /// How a tier takes a message's end.
 pub(super) trait End {
-    /// Adds a block: the last `rest` octets of `covered`, zeros behind them.
+    /// Adds its blocks: octets, padding (RFC 1321 §3.1, FIPS 180-4 §5.1), length.
     ///
     /// # Safety
     /// The CPU has the tier's features.
-    unsafe fn push<const P: usize>(tails: &mut Tails<P>, covered: &[u8], rest: usize);
+    unsafe fn push<const P: usize>(tails: &mut Tails<P>, end: &Ending<'_>);
 }
 
 /// Piece by piece, in place: a copy would wait for its own stores.
@@ -127,16 +164,24 @@ pub(super) struct Pieces;
 
 impl End for Pieces {
     #[inline(always)]
-    unsafe fn push<const P: usize>(tails: &mut Tails<P>, covered: &[u8], rest: usize) {
-        tails.push([[0; 16]; P]);
-        let octets = covered.get(covered.len() - rest..).unwrap_or_default();
-        let (whole, part) = octets.as_chunks();
-        if let Some(block) = tails.last_mut() {
-            block.iter_mut().zip(whole).for_each(|(to, from)| *to = *from);
-            if let Some(to) = block.get_mut(whole.len()) {
-                *to = last(covered, part);
-            }
+    unsafe fn push<const P: usize>(tails: &mut Tails<P>, end: &Ending<'_>) {
+        let start = tails.len();
+        for _ in 0..end.blocks {
+            tails.push([[0; 16]; P]);
         }
+        let pieces = tails.get_mut(start..).unwrap_or_default().as_flattened_mut();
+        let (whole, part) = end.octets().as_chunks();
+        pieces.iter_mut().zip(whole).for_each(|(to, from)| *to = *from);
+        if let Some(to) = pieces.get_mut(whole.len()) {
+            *to = last(end.covered, part);
+        }
+        let (octets, mut at) = (pieces.as_flattened_mut(), end.rest);
+        if let Some(high) = end.high {
+            put(octets, at, high);
+            at += high.len();
+        }
+        put(octets, at, [0x80]);
+        put(octets, end.blocks * P * 16 - 8, end.length);
     }
 }
 
@@ -157,20 +202,31 @@ fn last(covered: &[u8], part: &[u8]) -> Piece {
     }
 }
 
-/// By loads with a mask: AVX-512.
+/// By loads with a mask: AVX-512. Padding and length are put in while the octets are in a register, so that each
+/// block is stored at once and can be loaded a moment later.
 pub(super) struct Masked;
 
 impl End for Masked {
     #[inline(always)]
-    unsafe fn push<const P: usize>(tails: &mut Tails<P>, covered: &[u8], rest: usize) {
-        let mut octets = covered.get(covered.len() - rest..).unwrap_or_default();
-        let mut block = [[0; 16]; P];
-        for four in block.as_chunks_mut::<4>().0 {
+    unsafe fn push<const P: usize>(tails: &mut Tails<P>, end: &Ending<'_>) {
+        if end.high.is_some() {
             // SAFETY: the caller's promise.
-            *four = unsafe { first_octets(octets) };
-            octets = octets.get(64..).unwrap_or_default();
+            return unsafe { Pieces::push(tails, end) };
         }
-        tails.push(block);
+        let all = end.blocks * P * 16;
+        for start in (0..all).step_by(P * 16) {
+            let mut block = [[0; 16]; P];
+            for (four, at) in block.as_chunks_mut::<4>().0.iter_mut().zip((start..).step_by(64)) {
+                // an address behind the packet may not be mapped, and costs a CPU hundreds of cycles even if all is
+                // masked out
+                let (_, octets) = end.octets().split_at(at.min(end.rest));
+                let mark = 1_u64.unbounded_shl(end.rest.wrapping_sub(at) as u32);
+                let length = if at + 64 == all { u64::from_le_bytes(end.length) } else { 0 };
+                // SAFETY: the caller's promise.
+                *four = unsafe { padded(octets, mark, length) };
+            }
+            tails.push(block);
+        }
     }
 }
 
@@ -209,13 +265,14 @@ unsafe fn hmac<H: Hash<P, S>, E: End, const P: usize, const S: usize>(
 ) {
     debug_assert!(jobs.iter().all(|job| H::states(job.key).is_some()), "another hash's key");
     for jobs in jobs.chunks_mut(JOBS) {
-        let order = longest_first::<P>(jobs);
+        let mut order = ArrayVec::new();
+        longest_first::<P>(jobs, &mut order);
         let ordered = || order.iter().filter_map(|place| jobs.get(place.job()));
         let mut tails = Tails::<P>::new();
         let mut ends = ArrayVec::<usize, JOBS>::new();
         for job in ordered() {
             // SAFETY: the caller's promise.
-            unsafe { push::<H, E, P, S>(&mut tails, job) };
+            unsafe { E::push(&mut tails, &Ending::of::<H, P, S>(job)) };
             ends.push(tails.len());
         }
         let mut lanes = ArrayVec::<Lane<'_, P, S>, JOBS>::new();
@@ -229,11 +286,10 @@ unsafe fn hmac<H: Hash<P, S>, E: End, const P: usize, const S: usize>(
         unsafe { ladder.drain(&mut lanes) };
         // SAFETY: the caller's promise.
         unsafe { ladder.finish(&mut lanes) };
-        let states: ArrayVec<_, JOBS> = lanes.iter().map(|lane| lane.state).collect();
-        for (place, state) in order.iter().zip(&states) {
+        for (place, lane) in order.iter().zip(&lanes) {
             if let Some(job) = jobs.get_mut(place.job()) {
                 let octets = job.tag.as_chunks_mut::<16>().0.iter_mut();
-                octets.zip(state).for_each(|(to, from)| *to = *from);
+                octets.zip(&lane.state).for_each(|(to, from)| *to = *from);
             }
         }
     }
@@ -256,14 +312,13 @@ impl Place {
 
 /// The jobs, those of the most blocks first.
 #[inline(always)]
-fn longest_first<const P: usize>(jobs: &[MacJob<'_>]) -> ArrayVec<Place, JOBS> {
-    let blocks = jobs.iter().map(|job| job.covered.len() / (P * 16));
-    let places = blocks.enumerate().map(|(job, blocks)| Place::new(blocks, job));
-    let mut order: ArrayVec<_, JOBS> = places.take(JOBS).collect();
+fn longest_first<const P: usize>(jobs: &[MacJob<'_>], order: &mut ArrayVec<Place, JOBS>) {
+    for (at, job) in jobs.iter().enumerate().take(JOBS) {
+        order.push(Place::new(job.covered.len() / (P * 16), at));
+    }
     if !order.is_sorted() {
         order.sort_unstable();
     }
-    order
 }
 
 /// Behind the inner padded key: the job's message and its padding.
@@ -275,33 +330,6 @@ fn lane<'a, H: Hash<P, S>, const P: usize, const S: usize>(
     let [inner, outer] = H::states(job.key).unwrap_or([const { &[[0; 16]; S] }; 2]);
     let (body, _) = job.covered.as_chunks::<16>().0.as_chunks::<P>();
     Lane { state: *inner, outer, body, tail, next: 0 }
-}
-
-/// Adds the job's last blocks: the rest of the message, and the padding.
-///
-/// # Safety
-/// The CPU has the features of `E`.
-#[inline(always)]
-unsafe fn push<H: Hash<P, S>, E: End, const P: usize, const S: usize>(
-    tails: &mut Tails<P>,
-    job: &MacJob<'_>,
-) {
-    let (start, block) = (tails.len(), P * 16);
-    let rest = job.covered.len() % block;
-    // SAFETY: the caller's promise.
-    unsafe { E::push(tails, job.covered, rest) };
-    let end = rest + job.high.map_or(0, |high| high.len());
-    let blocks = (end + 1 + H::LENGTH).div_ceil(block);
-    if blocks > 1 {
-        tails.push([[0; 16]; P]);
-    }
-    let octets = tails.get_mut(start..).unwrap_or_default().as_flattened_mut().as_flattened_mut();
-    if let Some(high) = job.high {
-        put(octets, rest, high);
-    }
-    put(octets, end, [0x80]);
-    let bits = 8 * (block + job.covered.len() - rest + end) as u64; // the padded key is a block
-    put(octets, blocks * block - 8, H::length(bits));
 }
 
 #[inline(always)]

@@ -73,17 +73,20 @@ mod half {
     }
 }
 
-/// The first 64 octets, zeros behind them if there are fewer.
+/// The first 64 octets, zeros behind them if there are fewer; 0x80 where `mark` has a bit, and `length` added to the
+/// last 8, which are zeros.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(super) fn first_octets(octets: &[u8]) -> [Piece; 4] {
+pub(super) fn padded(octets: &[u8], mark: u64, length: u64) -> [Piece; 4] {
     let mask = u64::MAX.unbounded_shr(64_u32.saturating_sub(octets.len() as u32));
-    let mut first = [[0; 16]; 4];
     // SAFETY: octets outside the mask are not touched, and those inside are in the slice.
-    let vector = unsafe { _mm512_maskz_loadu_epi8(mask, octets.as_ptr().cast()) };
+    let text = unsafe { _mm512_maskz_loadu_epi8(mask, octets.as_ptr().cast()) };
+    let marked = _mm512_mask_mov_epi8(text, mark, _mm512_set1_epi8(0x80_u8.cast_signed()));
+    let ended = _mm512_or_si512(marked, _mm512_maskz_set1_epi64(0x80, length.cast_signed()));
+    let mut padded = [[0; 16]; 4];
     // SAFETY: 64 octets that may be written, at any alignment.
-    unsafe { _mm512_storeu_si512(first.as_mut_ptr().cast(), vector) };
-    first
+    unsafe { _mm512_storeu_si512(padded.as_mut_ptr().cast(), ended) };
+    padded
 }
 
 #[inline]
