@@ -288,16 +288,20 @@ impl Gateway {
         while self.jobs.front().is_some_and(|begins| *begins <= self.busy) {
             self.jobs.pop_front();
         }
-        if self.jobs.len() >= POOL {
+        let own = matches!(job, Job::Generate { .. } | Job::Agree { .. });
+        if !own && self.jobs.len() >= POOL {
             self.dropped += 1;
             return self.words.push_back(Order::WorkDone { ticket, done: Done::Dropped });
         }
         let (spent, done) = cpu::spent(|| job.run(&mut Kernel, UNIX_NOW));
         self.pool_spent += spent;
         let begins = self.pool_busy.max(self.busy);
-        self.jobs.push_back(begins);
-        self.pool_busy = begins.saturating_add(nanoseconds(spent * self.slowness));
-        agenda.add(self.pool_busy, Due::Done(ticket, done));
+        let lasts = nanoseconds(spent * self.slowness);
+        self.pool_busy = begins.saturating_add(lasts);
+        // What the gateway began itself always has a place, and goes first.
+        let ends = if own { self.busy.saturating_add(lasts) } else { self.pool_busy };
+        self.jobs.extend((!own).then_some(begins));
+        agenda.add(ends, Due::Done(ticket, done));
     }
 }
 
