@@ -156,7 +156,9 @@ fn a_smoke_run_of_handshakes_measures_everything_and_misses_no_rekey() {
     let report = ["report", "--results", &results, "--bounds", &bounds, "--into", &docs];
     assert!(perf(&report).status.success());
     let page = std::fs::read_to_string(at("docs/performance.md")).unwrap();
-    for part in ["IKEv2 handshakes", "ECDSA P-256", "Memory of an established peer", "missed rekeys"] {
+    for part in
+        ["IKEv2 handshakes", "ECDSA P-256", "Memory of an established peer", "missed rekeys"]
+    {
         assert!(page.contains(part), "{part}: {page}");
     }
 }
