@@ -11,6 +11,7 @@ use crate::mac;
 #[cfg(target_arch = "x86_64")]
 use crate::mac::{MacJob, MacKernel, MacKey};
 use crate::portable::mac::Mac;
+use crate::schedule::Place;
 use crate::suite::{Integrity, Suite};
 use crate::wiped::Wiped;
 
@@ -60,12 +61,13 @@ pub struct Authenticate<'a> {
 }
 
 impl AuthKey {
-    /// On the fastest backend; `esn` means 64-bit sequence numbers.
+    /// On the backend that [`start`](crate::start) chose, or else on the fastest one; `esn` means 64-bit sequence
+    /// numbers.
     ///
     /// # Errors
     /// [`BadKey::IntegrityLength`]: the key has not the algorithm's length.
     pub fn new(integrity: Integrity, key: &[u8], esn: bool) -> Result<Self, BadKey> {
-        Self::on(Backend::best(), integrity, key, esn)
+        Self::on(Place::chosen(Suite::Null(integrity)).backend, integrity, key, esn)
     }
 
     /// As [`AuthKey::new`], on a backend of the caller's choice.

@@ -9,7 +9,7 @@
 mod common;
 
 use common::pair;
-use crypto::{Backend, Suite};
+use crypto::{AuthKey, Backend, Integrity, Suite};
 
 #[test]
 fn the_first_choice_holds_and_keys_run_on_it() {
@@ -20,6 +20,10 @@ fn the_first_choice_holds_and_keys_run_on_it() {
     for suite in Suite::all() {
         let both = pair(suite, false, 1);
         assert_eq!((both.seal.backend(), both.open.backend()), ("portable", "portable"));
+    }
+    for integrity in Integrity::ALL {
+        let key = AuthKey::new(integrity, &vec![7; integrity.key_len()], false).unwrap();
+        assert_eq!(key.backend(), "portable", "{integrity:?}");
     }
     let again = crypto::start(Some(Backend::best().name)).unwrap();
     assert_eq!(again.backend.name, "portable", "it is too late to choose");
