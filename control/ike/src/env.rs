@@ -11,6 +11,9 @@ use crate::why::{Failures, Why};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// Octets of a nonce of ours.
+pub(crate) const NONCE: usize = 32;
+
 /// Time, randomness and where everything goes that comes of a step.
 pub(crate) struct Env<'a> {
     /// Milliseconds, monotonic.
@@ -180,9 +183,9 @@ impl Env<'_> {
         let from = (Arc::clone(connection), String::new());
         self.peers.range(from..).next().is_some_and(|((name, _), _)| name == connection)
     }
-    /// A nonce of 32 octets: at least half the key of any PRF we have (RFC 7296 §2.10).
+    /// A nonce: at least half the key of any PRF we have (RFC 7296 §2.10).
     pub(crate) fn nonce(&mut self) -> Vec<u8> {
-        let mut nonce = vec![0; 32];
+        let mut nonce = vec![0; NONCE];
         self.random.fill(&mut nonce);
         nonce
     }

@@ -266,8 +266,8 @@ fn a12_who_probes_learns_no_more_than_no_and_not_too_often() {
     for number in 0..2_000_u32 {
         let mut octets = without(&call, PayloadType::NOTIFY);
         octets[4..8].copy_from_slice(&number.to_be_bytes());
-        let at = octets.windows(4).position(|window| window[0..2] == [0, 20]).unwrap_or(44);
-        octets[at + 1] = 250; // an encryption algorithm that nobody has
+        let id = octets[28..].windows(2).position(|window| window == [0, 20]).unwrap();
+        octets[28 + id + 1] = 250; // an encryption algorithm that nobody has
         let answers = answers(&mut world, to_b(), &octets);
         for answer in &answers {
             let message = Message::parse(answer).unwrap();
@@ -370,6 +370,31 @@ fn b8_a_responder_sends_nothing_again_by_itself() {
     world.inject(B, to_b(), &call());
     world.run(200_000);
     assert_eq!(world.raw.len(), 1, "{}", world.story());
+}
+
+/// What a request asks for can be longer than the request: then, below the threshold too, it has to bring a cookie.
+#[test]
+fn b8_a_terse_request_is_asked_for_a_cookie_first() {
+    let mut world = both(|_| ());
+    let terse = without(&call(), PayloadType::NOTIFY);
+    let asked = answers(&mut world, to_b(), &terse);
+    let [asked] = &asked[..] else { panic!("{} answers", asked.len()) };
+    assert!(asked.len() <= terse.len(), "{} octets for {}", asked.len(), terse.len());
+    assert_eq!((world.ends[B].engine.half_open(), world.ends[B].jobs), (0, 0));
+    let message = Message::parse(asked).unwrap();
+    let Some(Notification::Cookie(cookie)) = message.payloads().notification(NotifyType::COOKIE)
+    else {
+        panic!("{message:?}");
+    };
+    let body = [&[0, 0][..], &NotifyType::COOKIE.0.to_be_bytes(), cookie].concat();
+    let mut writer = Writer::new(*Message::parse(&terse).unwrap().header());
+    writer.push_raw(PayloadType::NOTIFY, false, &body);
+    for payload in Message::parse(&terse).unwrap().payloads().iter() {
+        writer.push(payload);
+    }
+    let proven = writer.finish().unwrap();
+    assert!(answers(&mut world, to_b(), &proven).is_empty(), "it is being worked at");
+    assert_eq!((world.ends[B].engine.half_open(), world.ends[B].jobs), (1, 1));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::action::{Action, Endpoint};
 use crate::channel;
-use crate::exchange::answer;
+use crate::exchange::answer::{self, Declined};
 use crate::half_open::Admission;
 use crate::ike_sa::{Datagram, IkeSa, State, Task};
 use crate::message::{Part, Received};
@@ -165,7 +165,11 @@ impl Engine {
             Admission::Cookie if !self.has_cookie(&received, datagram, now) => {
                 self.send_cookie(now, datagram, &received, out);
             }
-            Admission::Cookie | Admission::Welcome => self.open(now, datagram, received, out),
+            Admission::Cookie => self.open(now, datagram, &received, true, out),
+            Admission::Welcome => {
+                let proven = self.has_cookie(&received, datagram, now);
+                self.open(now, datagram, &received, proven, out);
+            }
         }
     }
 
@@ -228,13 +232,14 @@ impl Engine {
         &mut self,
         now: u64,
         datagram: Datagram<'_>,
-        received: Received,
+        received: &Received,
+        proven: bool,
         out: &mut Vec<Action>,
     ) {
         let spi = self.free_spi(now, out);
         let quiet = !self.strangers.take(now);
         let from = out.len();
-        let result = answer::take_up(datagram, received, &mut self.env(spi, now, out));
+        let result = answer::take_up(datagram, received, proven, &mut self.env(spi, now, out));
         match result {
             Ok(sa) => {
                 let remote = datagram.path.remote;
@@ -242,12 +247,13 @@ impl Engine {
                 self.calls.insert((datagram.header.initiator_spi, remote), spi);
                 self.put(sa);
             }
-            Err(part) => {
+            Err(Declined::Unproven) => self.send_cookie(now, datagram, received, out),
+            Err(Declined::With(part)) => {
                 if quiet {
                     out.truncate(from); // a flood of them must not become a flood of news
                 }
                 self.counters.refused = self.counters.refused.saturating_add(1);
-                if let Some(part) = part.filter(|_| !quiet) {
+                if !quiet {
                     self.answer_stranger(now, datagram.path, &datagram.header, part, out);
                 }
             }

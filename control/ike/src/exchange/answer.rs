@@ -5,7 +5,7 @@ use super::session::{self, Abilities, Session};
 use crate::action::Ticket;
 use crate::algorithm::Suite;
 use crate::channel::{self, Channel};
-use crate::env::Env;
+use crate::env::{Env, NONCE};
 use crate::fix;
 use crate::ike_sa::{Base, Datagram, IkeSa, Nat, Purpose, State};
 use crate::job::{Done, Job};
@@ -48,23 +48,38 @@ pub(crate) fn without_state(header: &Header, parts: &[Part]) -> Vec<u8> {
     channel::plain_with(Header::new(spis, header.exchange, flags, header.message_id), parts)
 }
 
-/// Takes up a request, its cookie being good or not needed. The IKE SA that comes of it; or the answer that needs none.
+/// Why a request does not become an IKE SA.
+pub(crate) enum Declined {
+    /// It is told so.
+    With(Part),
+    /// The answer would have more octets than the request, so its sender has to show a cookie first.
+    Unproven,
+}
+
+impl Declined {
+    fn with(kind: NotifyType, data: impl Into<Vec<u8>>) -> Self {
+        Self::With(Part::note(kind, data))
+    }
+}
+
+/// Takes up a request. `proven`: it came with a good cookie.
 pub(crate) fn take_up(
     datagram: Datagram<'_>,
-    received: Received,
+    received: &Received,
+    proven: bool,
     env: &mut Env<'_>,
-) -> Result<IkeSa, Option<Part>> {
+) -> Result<IkeSa, Declined> {
     let candidates = candidates(env, datagram.path);
     if candidates.is_empty() {
         env.fail(no_connection(datagram.path, env));
-        return Err(Some(Part::note(NotifyType::NO_PROPOSAL_CHOSEN, [])));
+        return Err(Declined::with(NotifyType::NO_PROPOSAL_CHOSEN, []));
     }
     let (Some(offers), Some((method, public))) = (received.sa.as_deref(), received.ke.as_ref())
     else {
-        return Err(Some(Part::note(NotifyType::INVALID_SYNTAX, [])));
+        return Err(Declined::with(NotifyType::INVALID_SYNTAX, []));
     };
     let Some(nonce) = session::sound_nonce(received.nonce.clone()) else {
-        return Err(Some(Part::note(NotifyType::INVALID_SYNTAX, [])));
+        return Err(Declined::with(NotifyType::INVALID_SYNTAX, []));
     };
     let mut different = Vec::new();
     for connection in candidates {
@@ -78,39 +93,35 @@ pub(crate) fn take_up(
         ) {
             Ok(chosen) => {
                 let suite = session::suite(&chosen)
-                    .ok_or(Some(Part::note(NotifyType::NO_PROPOSAL_CHOSEN, [])))?;
+                    .ok_or_else(|| Declined::with(NotifyType::NO_PROPOSAL_CHOSEN, []))?;
                 let wanted = suite.group().id().0;
                 if wanted != *method {
-                    return Err(Some(Part::note(
+                    return Err(Declined::with(
                         NotifyType::INVALID_KE_PAYLOAD,
                         wanted.to_be_bytes(),
-                    )));
+                    ));
                 }
                 let job = Job::Exchange { group: suite.group(), public: public.clone() };
-                return Ok(begin(
-                    datagram,
-                    connection,
-                    (chosen, suite, nonce),
-                    &received,
-                    job,
-                    env,
-                ));
+                let base = base(datagram, connection, received, env);
+                let answer = answer_len(&base, &chosen, &suite, public.len(), env);
+                if answer > datagram.octets.len() && !proven {
+                    return Err(Declined::Unproven);
+                }
+                return Ok(begin(datagram, base, (chosen, suite, nonce), received, job, env));
             }
             Err(candidates) => different.extend(candidates),
         }
     }
     env.fail(no_proposal(datagram.path, offers, different, env.now));
-    Err(Some(Part::note(NotifyType::NO_PROPOSAL_CHOSEN, [])))
+    Err(Declined::with(NotifyType::NO_PROPOSAL_CHOSEN, []))
 }
 
-fn begin(
+fn base(
     datagram: Datagram<'_>,
     connection: Arc<Connection>,
-    (chosen, suite, nonce): (Chosen, Suite, Vec<u8>),
     received: &Received,
-    job: Job,
-    env: &mut Env<'_>,
-) -> IkeSa {
+    env: &Env<'_>,
+) -> Base {
     let header = datagram.header;
     let mut base = Base {
         spi: env.owner,
@@ -125,6 +136,17 @@ fn begin(
     let (local, remote) =
         session::detect_nat(received, (header.initiator_spi, header.responder_spi), datagram.path);
     base.found_nat(local, remote);
+    base
+}
+
+fn begin(
+    datagram: Datagram<'_>,
+    base: Base,
+    (chosen, suite, nonce): (Chosen, Suite, Vec<u8>),
+    received: &Received,
+    job: Job,
+    env: &mut Env<'_>,
+) -> IkeSa {
     let answering = Answering {
         ticket: env.work(job),
         chosen,
@@ -134,6 +156,39 @@ fn begin(
         peer: Abilities::of(received),
     };
     IkeSa { base, state: State::Answering(Box::new(answering)) }
+}
+
+/// The answer's payloads.
+fn parts(
+    base: &Base,
+    chosen: &Chosen,
+    exchanged: (u16, Vec<u8>),
+    nonce: Vec<u8>,
+    env: &mut Env<'_>,
+) -> Vec<Part> {
+    let mut parts = vec![
+        Part::choice(protocol::IKE, Spi::None, chosen.number, chosen.proposal.clone()),
+        Part::Ke(exchanged.0, exchanged.1),
+        Part::Nonce(nonce),
+    ];
+    parts.extend(session::announcements(base, env.random));
+    parts.push(Part::note(NotifyType::CHILDLESS_IKEV2_SUPPORTED, []));
+    parts.extend(super::identify::request(&base.connection));
+    parts
+}
+
+/// Octets of the answer, before anything is computed for it. A stranger's address may be a victim's, so it gets no
+/// more octets than came from there.
+fn answer_len(
+    base: &Base,
+    chosen: &Chosen,
+    suite: &Suite,
+    public: usize,
+    env: &mut Env<'_>,
+) -> usize {
+    let (exchanged, nonce) = ((suite.group().id().0, vec![0; public]), vec![0; NONCE]);
+    let parts = parts(base, chosen, exchanged, nonce, env);
+    channel::plain(base.spis(), false, ExchangeType::IKE_SA_INIT, true, &parts).len()
 }
 
 impl Answering {
@@ -154,14 +209,8 @@ impl Answering {
 
     fn answer(self, base: &Base, public: Vec<u8>, shared: &Key, env: &mut Env<'_>) -> State {
         let Self { chosen, suite, nonces, request, peer, .. } = self;
-        let mut parts = vec![
-            Part::choice(protocol::IKE, Spi::None, chosen.number, chosen.proposal),
-            Part::Ke(suite.group().id().0, public),
-            Part::Nonce(nonces.1.clone()),
-        ];
-        parts.extend(session::announcements(base, env.random));
-        parts.push(Part::note(NotifyType::CHILDLESS_IKEV2_SUPPORTED, []));
-        parts.extend(super::identify::request(&base.connection));
+        let exchanged = (suite.group().id().0, public);
+        let parts = parts(base, &chosen, exchanged, nonces.1.clone(), env);
         let response = channel::plain(base.spis(), false, ExchangeType::IKE_SA_INIT, true, &parts);
         let channel =
             Channel::new(base, suite, &nonces, shared, (peer.fragmentation, env.fragments));
