@@ -89,6 +89,14 @@ impl Replying {
             Self::Idle | Self::AgreeingIke { .. } => false,
         }
     }
+    /// Whether the peer is about to have a successor of this one.
+    pub(crate) fn replaces(&self, inbound: u32) -> bool {
+        match self {
+            Self::Agreeing { plan, .. } => plan.agreed.replaces == Some(inbound),
+            Self::Installing { fresh, .. } => fresh.child.replaces == Some(inbound),
+            Self::Idle | Self::AgreeingIke { .. } => false,
+        }
+    }
     /// Ours, with the inbound SPI `by`, won against the one that is being made under `inbound`.
     pub(crate) fn outdone(&mut self, inbound: u32, by: u32) {
         match self {

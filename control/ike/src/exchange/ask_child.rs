@@ -73,10 +73,11 @@ impl Established {
     pub(crate) fn rekey_child(&mut self, base: &Base, inbound: u32, env: &mut Env<'_>) {
         let Some(old) = self.child(inbound).filter(|child| child.lives()) else { return };
         // The peer made it, and may not know yet that it has.
-        if matches!(old.sending, Sending::Waits { .. }) {
+        let waits = matches!(old.sending, Sending::Waits { .. });
+        let (settings, offered) = (Arc::clone(&old.settings), old.covered.clone());
+        if waits || self.replying.replaces(inbound) {
             return self.put_later(Task::RekeyChild(inbound), BUSY_MS, env);
         }
-        let (settings, offered) = (Arc::clone(&old.settings), old.covered.clone());
         let nonce = env.nonce();
         match Draft::new(&settings, offered, None, nonce, env) {
             Some(draft) => {
@@ -245,15 +246,19 @@ impl Established {
                 self.asking =
                     Asking::Installing { fresh, lost_to, half: Direction::Outbound, ticket };
             }
-            (Ok(()), Direction::Inbound, Some(winner)) => self.lost(*fresh, winner),
+            (Ok(()), Direction::Inbound, Some(winner)) => self.lost(base, *fresh, winner, env),
             (Ok(()), Direction::Outbound, _) => self.up(base, *fresh, env),
             (Err(why), _, _) => self.not_installed(base, &fresh, half, why, env),
         }
     }
 
     /// The peer's wins: ours receives until the peer knows that it is closed.
-    fn lost(&mut self, fresh: Fresh, winner: u32) {
+    fn lost(&mut self, base: &Base, fresh: Fresh, winner: u32, env: &mut Env<'_>) {
         let mut child = fresh.child;
+        let left = |old: &mut Child| old.fate == Fate::Left;
+        if let Some(old) = child.replaces.filter(|old| self.child(*old).is_some_and(left)) {
+            self.let_go(base, old, Cause::Replaced, env);
+        }
         (child.sending, child.fate) = (Sending::Never, Fate::Replaced(winner));
         self.put(Task::DeleteChildren(vec![child.inbound], Cause::Redundant));
         self.children.push(child);
@@ -276,7 +281,8 @@ impl Established {
 
     /// The peer has deleted it already.
     fn let_go(&mut self, base: &Base, inbound: u32, cause: Cause, env: &mut Env<'_>) {
-        if let Some(old) = self.take_child(inbound) {
+        if let Some(mut old) = self.take_child(inbound) {
+            self.promote(&mut old, env);
             old.remove(base, cause, env);
         }
     }

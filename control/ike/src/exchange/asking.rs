@@ -119,13 +119,17 @@ impl Asking {
         };
         &*settings.name == name
     }
-    /// The peer makes a Child SA while we do (RFC 7296 §2.8.1). Only a request that is on its way can collide.
+    /// The peer makes a Child SA while we do (RFC 7296 §2.8.1): our request is on its way, or will be in a moment.
     pub(crate) fn meet(&mut self, replaces: Option<u32>, name: &str, rival: Rival) {
-        if let Self::Sent { question, .. } = self
-            && let Question::Child(draft) = &mut **question
-            && draft.replaces == replaces
-            && *draft.settings.name == *name
-        {
+        let draft = match self {
+            Self::Generating { draft, .. } => draft,
+            Self::Sent { question, .. } => match &mut **question {
+                Question::Child(draft) => draft,
+                _ => return,
+            },
+            _ => return,
+        };
+        if draft.replaces == replaces && *draft.settings.name == *name {
             draft.rival = Some(rival);
         }
     }
