@@ -287,9 +287,9 @@ impl Engine {
             for child in children {
                 self.child_down(connection, child, cause, now, out);
             }
-            // What came to be wanted meanwhile is as far as it was.
-            self.awake(connection, now);
         }
+        // What came to be wanted meanwhile, or was to be made by it, is as far as it was.
+        self.awake(connection, now);
     }
 
     /// Wants that wait for an IKE SA which did not come to be.
@@ -341,7 +341,8 @@ impl Engine {
         }
     }
 
-    /// A child went without anybody's will: it is made anew while it is wanted, and may be asked for as before.
+    /// A child went without anybody's will: it is made anew while it is wanted, and may be asked for as before. If we
+    /// let it go because another one stood, and that went as well, we broke the tunnel and mend it, whoever began it.
     fn lost(
         &mut self,
         connection: &Connection,
@@ -354,7 +355,8 @@ impl Engine {
         if child.start == Start::OnDemand {
             self.trap(&connection.name, &child.name, true, out);
         }
-        if self.wanted.wants(&own).is_some() {
+        let broken = matches!(cause, Cause::Replaced | Cause::Redundant);
+        if self.wanted.wants(&own).is_some() || broken && connection.ends().is_some() {
             self.again(connection, own, cause, now, out);
         }
     }
