@@ -6,6 +6,7 @@ use super::{Failed, cpu};
 use ike::action::Endpoint;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -109,10 +110,10 @@ impl Line {
     }
 
     fn send(&mut self, path: Endpoint, datagram: &[u8]) -> std::io::Result<()> {
-        if !self.sockets.contains_key(&path.local) {
+        if let Entry::Vacant(vacant) = self.sockets.entry(path.local) {
             let socket = UdpSocket::bind(path.local)?;
             socket.set_nonblocking(true)?;
-            self.sockets.insert(path.local, socket);
+            vacant.insert(socket);
             self.opened.push_back(path.local);
         }
         if self.opened.len() > self.most
