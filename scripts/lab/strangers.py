@@ -12,14 +12,15 @@ FROM = "100.64"  # RFC 6598: nobody in the lab has these
 
 
 def request(spi: int) -> bytes:
-    """What any end would begin to answer: AES-GCM-16-256, PRF_HMAC_SHA2_384, Curve25519 (RFC 7296 §3)."""
+    """What any end would begin to answer: AES-GCM-16-256, PRF_HMAC_SHA2_384, Curve25519 (RFC 7296 §3). A Vendor ID makes it longer than
+    the answer: else the gateway would want a cookie from each at once."""
     transforms = [(1, 20, struct.pack("!HH", 0x800E, 256)), (2, 6, b""), (4, 31, b"")]
     body = b"".join(struct.pack("!BBHBBH", 0 if place == 2 else 3, 0, 8 + len(attributes), kind, 0, number) + attributes
                     for place, (kind, number, attributes) in enumerate(transforms))
     proposal = struct.pack("!BBHBBBB", 0, 0, 8 + len(body), 1, 1, 0, 3) + body
     key = struct.pack("!HH", 31, 0) + random.randbytes(32)
     payloads = b"".join(struct.pack("!BBH", following, 0, 4 + len(one)) + one
-                        for following, one in ((34, proposal), (40, key), (0, random.randbytes(32))))
+                        for following, one in ((34, proposal), (40, key), (43, random.randbytes(32)), (0, random.randbytes(200))))
     return struct.pack("!QQBBBBII", spi, 0, 33, 0x20, 34, 0x08, 0, 28 + len(payloads)) + payloads
 
 
