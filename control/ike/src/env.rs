@@ -11,6 +11,8 @@ use crate::why::{Failures, Why};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// Connections that a failure names. There may be thousands, and strangers fail as often as they like.
+pub(crate) const MOST_CANDIDATES: usize = 64;
 /// Octets of a nonce of ours.
 pub(crate) const NONCE: usize = 32;
 
@@ -168,7 +170,8 @@ impl Env<'_> {
     pub(crate) fn event(&mut self, event: Event) {
         self.out.push(Action::Event(event));
     }
-    pub(crate) fn fail(&mut self, why: Why) {
+    pub(crate) fn fail(&mut self, mut why: Why) {
+        why.candidates.truncate(MOST_CANDIDATES); // the nearest come first
         self.failures.remember(why.clone());
         self.event(Event::Failed(Box::new(why)));
     }

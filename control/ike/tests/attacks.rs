@@ -828,14 +828,7 @@ fn ipv6_endpoints_come_up_rekey_and_find_a_nat() {
             world.order(end, Order::Configure(Arc::new(with(end))));
         }
         if nat {
-            world.translate(move |from, path| {
-                let mut seen = Endpoint { local: path.remote, remote: path.local };
-                match from {
-                    A => seen.remote.set_port(seen.remote.port() + 1000),
-                    _ => seen.local.set_port(seen.local.port() - 1000),
-                }
-                seen
-            });
+            world.translate(nat_before_a);
         }
         up(&mut world);
         world.run(2_000);
@@ -850,19 +843,22 @@ fn ipv6_endpoints_come_up_rekey_and_find_a_nat() {
     }
 }
 
+/// A NAT in front of A: B sees another port.
+fn nat_before_a(from: usize, path: Endpoint) -> Endpoint {
+    let mut seen = Endpoint { local: path.remote, remote: path.local };
+    match from {
+        A => seen.remote.set_port(seen.remote.port() + 1000),
+        _ => seen.local.set_port(seen.local.port() - 1000),
+    }
+    seen
+}
+
 /// `encap: never`: a NAT is found, IKE goes around it by port 4500, ESP stays as it is.
 #[test]
 fn encapsulation_can_be_forbidden() {
     let never = |end| one(end, |c| c.encap = Encap::Never);
     let mut world = World::with(1, never(A), never(B));
-    world.translate(|from, path| {
-        let mut seen = Endpoint { local: path.remote, remote: path.local };
-        match from {
-            A => seen.remote.set_port(seen.remote.port() + 1000),
-            _ => seen.local.set_port(seen.local.port() - 1000),
-        }
-        seen
-    });
+    world.translate(nat_before_a);
     up(&mut world);
     world.run(2_000);
     world.agrees(1, 1);

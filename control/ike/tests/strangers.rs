@@ -121,6 +121,26 @@ fn who_shows_its_cookie_comes_in() {
     }
 }
 
+/// A thousand connections that take anybody, and a call that suits none: what is kept of it stays small.
+#[test]
+fn what_is_kept_of_a_failure_does_not_grow_with_the_configuration() {
+    let mut b = one(B, open);
+    let named = |number| {
+        move |connection: &mut Connection| {
+            open(connection);
+            connection.name = format!("c{number}").into();
+        }
+    };
+    b.connections = (0..1000).flat_map(|number| one(B, named(number)).connections).collect();
+    let mut world = World::with(1, one(A, |_| ()), b);
+    let mut call = call();
+    let id = call[28..].windows(2).position(|window| window == [0, 20]).unwrap();
+    call[28 + id + 1] = 250; // an encryption algorithm that nobody has
+    answer(&mut world, stranger(0x0a00_0001), &call);
+    let why = world.ends[B].engine.why_address(stranger(0x0a00_0001).remote.ip()).unwrap();
+    assert_eq!(why.candidates.len(), 64);
+}
+
 #[test]
 fn a_cookie_of_another_is_no_cookie() {
     let limits = Limits { cookie_above: 0, ..Limits::default() };

@@ -342,10 +342,10 @@ impl Engine {
     }
 
     /// A child went without anybody's will: it is made anew while it is wanted, and may be asked for as before. If we
-    /// let it go because another one stood, and that went as well, we broke the tunnel and mend it, whoever began it.
+    /// let it go because another IKE SA stood, and that went as well, we broke the tunnel and mend it, whoever began it.
     fn lost(
         &mut self,
-        connection: &Connection,
+        connection: &Arc<Connection>,
         child: &Child,
         own: Key,
         cause: Cause,
@@ -355,8 +355,10 @@ impl Engine {
         if child.start == Start::OnDemand {
             self.trap(&connection.name, &child.name, true, out);
         }
-        let broken = matches!(cause, Cause::Replaced | Cause::Redundant);
-        if self.wanted.wants(&own).is_some() || broken && connection.ends().is_some() {
+        let broken = matches!(cause, Cause::Replaced | Cause::Redundant)
+            && connection.ends().is_some()
+            && self.standing(connection).is_none();
+        if self.wanted.wants(&own).is_some() || broken {
             self.again(connection, own, cause, now, out);
         }
     }

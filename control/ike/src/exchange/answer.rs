@@ -5,7 +5,7 @@ use super::session::{self, Abilities, Session};
 use crate::action::Ticket;
 use crate::algorithm::Suite;
 use crate::channel::{self, Channel};
-use crate::env::{Env, NONCE};
+use crate::env::{Env, MOST_CANDIDATES, NONCE};
 use crate::fix;
 use crate::ike_sa::{Base, Datagram, IkeSa, Nat, Purpose, State};
 use crate::job::{Done, Job};
@@ -242,7 +242,7 @@ fn no_connection(path: Endpoint, env: &Env<'_>) -> Why {
         };
         Candidate { name: connection.name.to_string(), field: field.to_owned(), offered, ours }
     };
-    why.candidates = env.settings.connections.iter().take(64).map(of).collect();
+    why.candidates = env.settings.connections.iter().take(MOST_CANDIDATES).map(of).collect();
     let (local, remote) = (path.local.ip(), path.remote.ip());
     let nearest = why.candidates.iter().find(|candidate| candidate.field == "local").cloned();
     match nearest {
