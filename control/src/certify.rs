@@ -16,6 +16,9 @@ use zeroize::Zeroizing;
 /// How long before now a certificate begins: clocks differ.
 const BEFORE: u64 = 300;
 const DAY: u64 = 86_400;
+/// How long what is made is good, unless told: a CA's certificate and a peer's, in days.
+const CA_DAYS: u64 = 3650;
+const PEER_DAYS: u64 = 365;
 
 /// Make and look at keys, CAs and certificates.
 #[derive(Debug, Subcommand)]
@@ -84,9 +87,9 @@ pub enum Pki {
         kind: Kind,
         #[command(flatten)]
         names: Names,
-        /// Days from now.
-        #[arg(long, default_value_t = 365)]
-        days: u64,
+        /// Days from now. Unless given: 365, or as many as the CA has left.
+        #[arg(long)]
+        days: Option<u64>,
         /// Where the certificate goes.
         #[arg(long)]
         out: PathBuf,
@@ -178,9 +181,9 @@ pub struct Made {
     subject: Name,
     #[command(flatten)]
     kind: Kind,
-    /// Days from now.
-    #[arg(long, default_value_t = 3650)]
-    days: u64,
+    /// Days from now. Unless given: 3650, or as many as the CA above it has left.
+    #[arg(long)]
+    days: Option<u64>,
     /// Where its certificate goes.
     #[arg(long)]
     out: PathBuf,
@@ -250,18 +253,17 @@ pub fn run(command: &Pki) -> Result<Told, String> {
             Ok(told("request", &[out], request_lines(&request)))
         }
         Pki::Issue { by, csr, public_key, key_out, kind, names, days, out, chain, over } => {
-            let (asked, asked_names, key) = match (csr, public_key, key_out) {
+            let (asked, asked_names, key, new) = match (csr, public_key, key_out) {
                 (Some(csr), ..) => {
                     let request = Request::read(&read(csr)?).map_err(text)?;
                     let names = request.alt_names().to_vec();
-                    (request.subject().clone(), names, request.public_key().clone())
+                    (request.subject().clone(), names, request.public_key().clone(), None)
                 }
-                (_, Some(file), _) => (nobody()?, Vec::new(), any_public(file)?),
+                (_, Some(file), _) => (nobody()?, Vec::new(), any_public(file)?, None),
                 (_, _, Some(file)) => {
                     vacant(&[file, out], *over)?;
                     let key = PrivateKey::generate(kind.kind).map_err(text)?;
-                    secret(file, key.to_pem().as_bytes(), *over)?;
-                    (nobody()?, Vec::new(), key.public_key().clone())
+                    (nobody()?, Vec::new(), key.public_key().clone(), Some((file, key)))
                 }
                 _ => {
                     return Err(
@@ -275,13 +277,17 @@ pub fn run(command: &Pki) -> Result<Told, String> {
                 [] => asked_names,
                 given => alt_names(given)?,
             };
-            let profile = profile(subject, alt_names, *days, Role::Peer);
             let (ca, ca_key) = issuer(by)?;
+            let profile =
+                profile(subject, alt_names, until(*days, PEER_DAYS, Some(&ca)), Role::Peer);
             let made =
                 Issuer { certificate: &ca, key: &ca_key }.issue(&profile, &key).map_err(text)?;
             let mut pem = made.to_pem();
             if *chain {
                 pem += &ca.to_pem();
+            }
+            if let Some((file, key)) = new {
+                secret(file, key.to_pem().as_bytes(), *over)?;
             }
             public(out, pem.as_bytes(), *over)?;
             let files: Vec<&PathBuf> =
@@ -333,27 +339,33 @@ fn make_ca(by: Option<&By>, made: &Made, limits: &Limits, over: Over) -> Result<
     let constraints =
         Constraints { permitted: limits.permit.clone(), excluded: limits.exclude.clone() };
     let role = Role::Ca { path_len: limits.path_len, constraints };
-    let profile = profile(made.subject.clone(), Vec::new(), made.days, role);
+    let above = by.map(issuer).transpose()?;
+    let not_after = until(made.days, CA_DAYS, above.as_ref().map(|(ca, _)| ca));
+    let profile = profile(made.subject.clone(), Vec::new(), not_after, role);
     let key = PrivateKey::generate(made.kind.kind).map_err(text)?;
-    let certificate = match by {
-        None => profile.self_signed(&key).map_err(text)?,
-        Some(by) => {
-            let (ca, ca_key) = issuer(by)?;
-            Issuer { certificate: &ca, key: &ca_key }
-                .issue(&profile, key.public_key())
-                .map_err(text)?
+    let certificate = match &above {
+        None => profile.self_signed(&key),
+        Some((ca, ca_key)) => {
+            Issuer { certificate: ca, key: ca_key }.issue(&profile, key.public_key())
         }
-    };
+    }
+    .map_err(text)?;
     vacant(&[&made.key_out, &made.out], over)?;
     secret(&made.key_out, key.to_pem().as_bytes(), over)?;
     public(&made.out, certificate.to_pem().as_bytes(), over)?;
     Ok(told("ca", &[&made.out, &made.key_out], certificate_lines(&certificate)))
 }
 
-fn profile(subject: Name, alt_names: Vec<AltName>, days: u64, role: Role) -> Profile {
-    let now = unix_now();
-    let not_after = now.saturating_add(days.saturating_mul(DAY));
-    Profile { subject, alt_names, not_before: now.saturating_sub(BEFORE), not_after, role }
+/// When it ends, in Unix time: after the days that were asked for, or after the usual ones but not after its issuer.
+fn until(days: Option<u64>, usual: u64, issuer: Option<&Certificate>) -> u64 {
+    let after = |days: u64| unix_now().saturating_add(days.saturating_mul(DAY));
+    let last = issuer.map_or(u64::MAX, Certificate::not_after);
+    days.map_or_else(|| after(usual).min(last), after)
+}
+
+fn profile(subject: Name, alt_names: Vec<AltName>, not_after: u64, role: Role) -> Profile {
+    let not_before = unix_now().saturating_sub(BEFORE);
+    Profile { subject, alt_names, not_before, not_after, role }
 }
 
 fn alt_names(names: &[Identity]) -> Result<Vec<AltName>, String> {
@@ -549,5 +561,38 @@ mod tests {
         ] {
             assert_eq!(date(unix), shown);
         }
+    }
+    /// The program as it is called, in a directory of its own.
+    fn pki(directory: &Path, line: &str) -> Result<Told, String> {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(subcommand)]
+            pki: Pki,
+        }
+        let within = |word: &str| match word.rsplit_once('.') {
+            Some((_, "pem" | "key")) => directory.join(word).display().to_string(),
+            _ => word.to_owned(),
+        };
+        let line = std::iter::once("pki".to_owned()).chain(line.split(' ').map(within));
+        run(&<Line as clap::Parser>::try_parse_from(line).unwrap().pki)
+    }
+
+    #[test]
+    fn nothing_is_made_to_outlive_its_issuer_unless_somebody_asks_for_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let pki = |line: &str| pki(directory.path(), line);
+        pki("ca --subject CN=Root --days 30 --out root.pem --key-out root.key").unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(1100)); // time is in seconds
+        let below = "intermediate --ca root.pem --ca-key root.key --subject CN=Below";
+        pki(&format!("{below} --out below.pem --key-out below.key")).unwrap();
+        let peer = "issue --ca below.pem --ca-key below.key --san gw.example.com";
+        pki(&format!("{peer} --out gw.pem --key-out gw.key")).unwrap();
+        let ends = |file| {
+            Certificate::read(&read(&directory.path().join(file)).unwrap()).unwrap().not_after()
+        };
+        assert_eq!([ends("below.pem"), ends("gw.pem")], [ends("root.pem"); 2]);
+        let refused = pki(&format!("{peer} --days 31 --out long.pem --key-out long.key"));
+        assert!(refused.unwrap_err().contains("it would outlive its issuer"));
+        assert!(!directory.path().join("long.key").exists());
     }
 }

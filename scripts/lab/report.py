@@ -62,6 +62,9 @@ class Report:
             print(f"\n{paint(self.title, '1')}")
             for row in self.rows:
                 print(f"  {row.name:<{width}}  {row.mark}  {row.detail.splitlines()[0] if row.detail else ''}")
+            for row in self.rows:  # what failed once more, and whole: a long table hides it
+                if row.passed is False:
+                    print(f"\n{row.mark}  {row.name}\n{row.detail}")
         passed = sum(row.passed is True for row in self.rows)
         print(f"{passed} passed, {failed} failed", flush=True)
         return 0 if passed and not failed else 1
