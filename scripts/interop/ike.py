@@ -18,7 +18,7 @@ from lab.namespaces import Lab, build, wait_for
 from lab.report import Report, expect
 from lab.traffic import ping
 
-from .ike_children import several
+from .ike_children import apart, several
 from .ike_flood import flooded
 from .ike_losses import Lost, Watched
 from .ike_postern import Postern
@@ -265,7 +265,7 @@ def refused(world: World, row: Row) -> str:
     return why.strip().replace("\n", " ")[:300]
 
 
-TESTS = {test.__name__: test for test in (tunnel, rekeyed, dead_peer, at_start, on_demand, rebound, refused, swapped, several, flooded)}
+TESTS = {test.__name__: test for test in (tunnel, rekeyed, dead_peer, at_start, on_demand, rebound, refused, swapped, several, apart, flooded)}
 
 
 def main() -> int:

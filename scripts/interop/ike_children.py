@@ -1,4 +1,4 @@
-"""Several children of one IKE SA: each carries what it covers, and comes, changes and goes without the others."""
+"""Several children of one IKE SA: each carries what it covers, and comes, changes and goes without the others. Or each in a connection of its own."""
 
 from __future__ import annotations
 
@@ -38,6 +38,18 @@ def several(world, row: Row) -> str:
     world.ping()
     world.down(row)
     return f"{len(names)} children; {changed} had new keys, {gone} went"
+
+
+def apart(world, row: Row) -> str:
+    """Two connections of the gateway with one peer under the same two identities: the second does not end the first."""
+    for name in ("", "voice"):
+        expect(not (failed := world.gateway.up(30, apart=name)), failed)
+    for name in ("net", "voice"):
+        source, target = NETS[name]
+        ping(Bound(world.network.lan, source), target, count=PINGS, interval=world.peer.interval, wait=5)
+    ours, theirs = (sorted(sa.spis for sa in side.sas()) for side in world.sides.values())
+    expect(ours == theirs and len(ours) == 2, f"IKE SAs {ours} here, {theirs} there")
+    return f"{len(ours)} IKE SAs"
 
 
 def present(side) -> list[str]:

@@ -61,9 +61,9 @@ class Postern:
         self.gateway.configure(postern(end, self.core))
         self.gateway.postern("-c", str(self.gateway.file), "apply")
 
-    def up(self, seconds: float, child: str = "net") -> str:
-        """Empty, or why it failed."""
-        done = self.gateway.postern("up", f"{self.name}/{child}", "--wait", str(int(seconds)), check=False)
+    def up(self, seconds: float, child: str = "net", apart: str = "") -> str:
+        """Empty, or why it failed. `apart`: of the connection that this child has for itself."""
+        done = self.gateway.postern("up", f"{self.name}{apart and '-'}{apart}/{child}", "--wait", str(int(seconds)), check=False)
         return "" if done.returncode == 0 else done.stderr.strip() or f"ended with {done.returncode}"
 
     def down(self, child: str | None = None) -> None:

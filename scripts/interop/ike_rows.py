@@ -138,6 +138,9 @@ def several() -> list[Row]:
         if len(names) == 2:
             ours, theirs = ((one, (name, {**differs, "esp": ("ENCR_CHACHA20_POLY1305",)})) for one, (name, differs) in (ours, theirs))
         yield Row(f"{len(names) + 1} children of one IKE SA", "several", gateway={"more": ours}, peer={"more": theirs})
+        if len(names) == 1:
+            yield Row("two connections of the same two identities", "apart", roles=("gateway",), gateway={"more": ours, "apart": True},
+                      peer={"more": theirs}, needs="postern")
 
 
 def floods() -> list[Row]:

@@ -90,10 +90,17 @@ class End:
     cookie_above: int = 64  # half-open IKE SAs
     name: str = "net"
     more: tuple[tuple[str, dict], ...] = ()  # children beside `net`: the name, and which of these fields differ
+    apart: bool = False  # each of them in a connection of its own, of which it is `net`
 
     @property
     def legacy(self) -> bool:
         return legacy(*self.ike, *self.esp)
+
+    @property
+    def connections(self) -> list["End"]:
+        if not self.apart:
+            return [self]
+        return [replace(self, more=()), *(replace(self, name=f"{self.name}-{name}", more=(), **differs) for name, differs in self.more)]
 
     @property
     def children(self) -> dict[str, "End"]:

@@ -38,14 +38,17 @@ def must_prove(proof: Proof) -> list[str]:
 
 
 def postern(end: End | None, core: int = 0) -> str:
-    """The whole file, with one connection and its children; or with no connection."""
+    """The whole file, with what this end is told; or with no connection."""
     text = HEAD.format(core=core, cookie_above=end.cookie_above if end else 64)
-    if end is None:
-        return text
+    return text + "".join(["connections:\n", *map(connection, end.connections)]) if end else text
+
+
+def connection(end: End) -> str:
+    """With its children."""
     local = [f'address: "{end.local}"', f'id: "{end.identity}"', *proves(end.proof)]
     remote = [*([f'address: "{end.remote}"'] if end.remote != "any" else []), f'id: "{end.remote_identity}"', *must_prove(end.remote_proof)]
     lines = [
-        "connections:", f"  {end.name}:",
+        f"  {end.name}:",
         "    local: { " + ", ".join(local) + " }",
         "    remote: { " + ", ".join(remote) + " }",
         f"    proposals: {quoted(end.ike)}",
@@ -58,7 +61,7 @@ def postern(end: End | None, core: int = 0) -> str:
     ]
     for name, one in end.children.items():
         lines += child(name, one)
-    return text + "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def child(name: str, end: End) -> list[str]:

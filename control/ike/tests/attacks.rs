@@ -710,15 +710,12 @@ fn d9_a_clock_that_jumps_ahead_replaces_what_is_due_and_nothing_leaks() {
 #[test]
 fn d10_a_second_peer_of_one_identity_replaces_the_first_or_stands_beside_it() {
     for (unique, stays) in [(Unique::Replace, 1), (Unique::Keep, 1), (Unique::Never, 2)] {
-        let mut twice = one(A, |c| c.unique = Unique::Never);
-        let mut second = connection(A);
-        (second.name, second.attempts) = ("second".into(), Some(1));
-        twice.connections.push(Arc::new(second));
-        let mut world = World::with(1, twice, one(B, |c| c.unique = unique));
+        let mut world = World::with(1, one(A, |_| ()), one(B, |c| c.unique = unique));
         up(&mut world);
         world.run(2_000);
         let first = world.ends[B].engine.status()[0].remote_spi;
-        world.order(A, Order::Up { connection: "second".into(), child: None });
+        world.restart(A, 2, one(A, |_| ()));
+        up(&mut world);
         world.run(30_000);
         let spis: Vec<u64> =
             world.ends[B].engine.status().iter().map(|ike| ike.remote_spi).collect();

@@ -25,6 +25,25 @@ fn auto(end: usize) -> Settings {
     one(end, |c| with_child(c, |child| child.start = Start::Auto))
 }
 
+/// B would drop at once what INITIAL_CONTACT says is lost (RFC 7296 §2.4).
+#[test]
+fn a_second_connection_of_the_same_identities_does_not_end_the_first() {
+    let voice = |end: usize| {
+        let nets = ["10.3.0.0/16", "10.4.0.0/16"];
+        Arc::new(child("voice", nets[end], nets[1 - end]))
+    };
+    let mut second = connection(A);
+    second.name = "second".into();
+    second.children = vec![voice(A)];
+    let b = one(B, |c| c.children.push(voice(B)));
+    let mut world = World::with(1, settings(vec![connection(A), second]), b);
+    for name in ["site", "second"] {
+        world.order(A, Order::Up { connection: name.into(), child: None });
+        world.run(1_000);
+    }
+    world.agrees(2, 2);
+}
+
 #[test]
 fn auto_needs_no_order() {
     let mut world = World::with(1, auto(A), one(B, |_| ()));

@@ -39,4 +39,13 @@ impl Directory {
         let places: BTreeSet<_> = exact.into_iter().flatten().chain(&self.wide).collect();
         places.into_iter().filter_map(|place| self.connections.get(*place))
     }
+
+    /// Whether no other connection leads to the peer at this address under the same identity of ours.
+    pub(crate) fn is_only_way(&self, connection: &Connection, remote: IpAddr) -> bool {
+        let places = self.exact.get(&remote).into_iter().flatten();
+        let mut others = places
+            .filter_map(|place| self.connections.get(*place))
+            .filter(|other| other.name != connection.name);
+        !others.any(|other| other.local_auth.identity == connection.local_auth.identity)
+    }
 }

@@ -102,8 +102,12 @@ impl Proving {
     fn send(&mut self, base: &Base, auth: Part, env: &mut Env<'_>) {
         let connection = &base.connection;
         let mut parts = identify::own_identity(connection, true);
-        // The peer may have made one with us since this one was begun.
-        if base.purpose.initial_contact && !env.has_peer(&connection.name) {
+        // The peer may have made one with us since this one was begun. It takes our word for all IKE SAs between both
+        // identities (RFC 7296 §2.4), those of other connections included.
+        if base.purpose.initial_contact
+            && !env.has_peer(&connection.name)
+            && env.directory.is_only_way(connection, base.path.remote.ip())
+        {
             parts.push(Part::note(NotifyType::INITIAL_CONTACT, []));
         }
         parts.extend(identify::request(connection));
