@@ -17,6 +17,7 @@ fn traffic_crosses_and_survives_the_death_of_either_process() {
     const PLAIN: &str = "net 10.0.0.0/8 or net fd01::/48 or net fd02::/48";
     let plain = Sniffer::start(&lab, PLAIN);
     lab.ping("la", "10.2.0.2");
+    plain.catches_up(&lab);
     assert!(
         plain.stop().len() >= 2,
         "without us the kernels carry it in the clear, and the observer sees it"
@@ -62,6 +63,8 @@ fn traffic_crosses_and_survives_the_death_of_either_process() {
     lab.ping("la", "10.2.0.2");
     lab.tcp("la", "lb", "10.2.0.2:5002", 1_000_000);
     assert!(a.sequence() > before, "{} after {before}", a.sequence());
+    esp.catches_up(&lab);
+    plain.catches_up(&lab);
     let numbers = esp.stop().iter().map(|line| lab::sequence_number(line)).collect::<Vec<_>>();
     assert!(numbers.len() > 100, "the observer saw ESP: {}", numbers.len());
     let distinct: std::collections::BTreeSet<_> = numbers.iter().collect();
@@ -110,6 +113,7 @@ fn no_number_is_used_twice_however_often_the_data_plane_is_killed() {
     lab.ping("la", "10.2.0.2");
     let (sent, received) = load.stop();
     assert!(received > 100 && received < sent, "{received} of {sent}");
+    esp.catches_up(&lab);
     let numbers: Vec<_> = esp.stop().iter().map(|line| lab::sequence_number(line)).collect();
     assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "upward only: {numbers:?}");
     assert!(b.region().sas().all(|sa| sa.replay_duplicate == 0));
@@ -132,6 +136,7 @@ fn a_tunnel_for_everything_leaves_ike_and_the_lan_alone() {
     lab.udp("ga", "192.0.2.1:22", "192.0.2.2:4242"); // an answer from an address without policy
     lab.udp("ga", "0.0.0.0:2222", "192.0.2.2:2222"); // the gateway's own, into the tunnel: B discards it
     lab.ping("ga", "10.2.0.2");
+    ike.catches_up(&lab);
     let seen = ike.stop();
     assert_eq!(seen.len(), 2, "{seen:?}");
     assert!(seen[0].contains("192.0.2.1.500 >") && seen[1].contains("192.0.2.1.22 >"), "{seen:?}");

@@ -15,6 +15,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use wire::selector::{AddressRange, PortRange, Selector};
 
@@ -330,7 +331,8 @@ impl Load {
 /// tcpdump on the wire between the gateways.
 pub struct Sniffer {
     child: Child,
-    reader: std::thread::JoinHandle<Vec<String>>,
+    lines: Arc<Mutex<Vec<String>>>,
+    reader: std::thread::JoinHandle<()>,
 }
 
 impl Sniffer {
@@ -340,7 +342,7 @@ impl Sniffer {
         // on are not seen; on gw-a and gw-b, AF_XDP is below the tap.)
         let mut child = Command::new("ip")
             .args(["netns", "exec", &ns, "tcpdump", "-nlU", "--immediate-mode", "-B", "32768"])
-            .args(["-i", "wb", filter])
+            .args(["-i", "wb", &format!("udp dst port 9 or ({filter})")])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -351,13 +353,25 @@ impl Sniffer {
             line.clear();
             assert!(errors.read_line(&mut line).unwrap() > 0, "tcpdump did not start");
         }
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let (output, seen) = (BufReader::new(child.stdout.take().unwrap()), Arc::clone(&lines));
         let reader = std::thread::spawn(move || {
-            // An interrupted tcpdump ends its output with an empty line.
-            lines.map_while(Result::ok).filter(|line| !line.is_empty()).collect()
+            output.lines().map_while(Result::ok).for_each(|line| seen.lock().unwrap().push(line));
         });
         std::thread::spawn(move || _ = std::io::copy(&mut errors, &mut std::io::sink()));
-        Self { child, reader }
+        Self { child, lines, reader }
+    }
+
+    /// Waits until it has seen what was sent so far. (Not where the wire has VLANs.)
+    pub fn catches_up(&self, lab: &Lab) {
+        eventually("tcpdump has seen what was sent", || {
+            lab.udp("ga", "192.0.2.1:9", "192.0.2.2:9");
+            self.lines.lock().unwrap().iter().any(|line| Self::is_mark(line))
+        });
+    }
+
+    fn is_mark(line: &str) -> bool {
+        line.contains("> 192.0.2.2.9: UDP")
     }
 
     /// What it saw.
@@ -365,7 +379,11 @@ impl Sniffer {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
         self.child.wait().unwrap();
-        self.reader.join().unwrap()
+        self.reader.join().unwrap();
+        let mut lines = core::mem::take(&mut *self.lines.lock().unwrap());
+        // An interrupted tcpdump ends its output with an empty line.
+        lines.retain(|line| !line.is_empty() && !Self::is_mark(line));
+        lines
     }
 }
 

@@ -172,20 +172,32 @@ impl Watch {
                 self.born.insert(child.inbound, now);
                 if let Some(born) = replaces.and_then(|old| self.born.remove(&old)) {
                     self.rekeys += 1;
-                    let age = now.saturating_sub(born);
-                    self.oldest = self.oldest.max(age);
-                    // The data plane had taken the old one out.
-                    self.missed += usize::from(age > LIFETIMES.1 * 2 * 1000);
+                    self.aged(now.saturating_sub(born));
                 }
             }
             Event::IkeRekeyed { old, .. } if ours(&old.connection) => self.rekeys += 1,
             Event::ChildDown { child, cause } if ours(&child.connection) => {
+                self.born.remove(&child.inbound);
                 self.missed += usize::from(*cause != Cause::Replaced);
             }
             Event::IkeDown { ike, cause } if ours(&ike.connection) => {
                 self.missed += usize::from(*cause != Cause::Replaced);
             }
             _ => {}
+        }
+    }
+
+    /// A Child SA was in use for so long, in milliseconds.
+    fn aged(&mut self, age: u64) {
+        self.oldest = self.oldest.max(age);
+        // The data plane had taken it out before.
+        self.missed += usize::from(age > LIFETIMES.1 * 2 * 1000);
+    }
+
+    /// It is over: what stands is as old as it is, even if the gateway was too busy to look at it.
+    fn end(&mut self, now: u64) {
+        for born in core::mem::take(&mut self.born).into_values() {
+            self.aged(now.saturating_sub(born));
         }
     }
 }
@@ -347,6 +359,7 @@ pub fn run(plan: Plan, tell: Tell<'_>) -> Result<Storm, Failed> {
     // Whatever the crowd delayed shows within one lifetime more.
     play.wanted = usize::MAX;
     play.until(finished + 2 * LIFETIMES.0 * 1_000_000_000);
+    play.gateway.watch.end(milliseconds(play.now));
     let Play { gateway, crowd, .. } = &play;
     let counters = gateway.engine.counters();
     let lasting = |duration: Duration| rounded(duration.as_secs_f64(), 3);
