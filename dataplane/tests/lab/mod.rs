@@ -473,7 +473,16 @@ impl Gateway {
         let log = File::options().append(true).create(true).open(self.dir.join("log")).unwrap();
         let _ = std::fs::remove_file(self.socket());
         self.child = Some(self.command().stderr(log).spawn().unwrap());
-        eventually("the data plane listens", || self.socket().exists() || self.ended());
+        eventually("the data plane listens", || self.listens() || self.ended());
+    }
+
+    /// The socket stands in its directory before anybody may connect: flag 0x10000 says that one may.
+    fn listens(&self) -> bool {
+        let pid = self.child.as_ref().map_or(0, Child::id);
+        let sockets = std::fs::read_to_string(format!("/proc/{pid}/net/unix")).unwrap_or_default();
+        let path = self.socket().display().to_string();
+        let accepts = |line: &str| line.split_whitespace().nth(3) == Some("00010000");
+        sockets.lines().any(|line| line.ends_with(&path) && accepts(line))
     }
 
     pub fn socket(&self) -> PathBuf {
