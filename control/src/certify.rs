@@ -356,11 +356,13 @@ fn make_ca(by: Option<&By>, made: &Made, limits: &Limits, over: Over) -> Result<
     Ok(told("ca", &[&made.out, &made.key_out], certificate_lines(&certificate)))
 }
 
-/// When it ends, in Unix time: after the days that were asked for, or after the usual ones but not after its issuer.
+/// When it ends, in Unix time: after the days that were asked for, or after the usual ones but not after its issuer,
+/// unless that has ended already: then nothing can be issued, and the error says why.
 fn until(days: Option<u64>, usual: u64, issuer: Option<&Certificate>) -> u64 {
-    let after = |days: u64| unix_now().saturating_add(days.saturating_mul(DAY));
-    let last = issuer.map_or(u64::MAX, Certificate::not_after);
-    days.map_or_else(|| after(usual).min(last), after)
+    let now = unix_now();
+    let after = |days: u64| now.saturating_add(days.saturating_mul(DAY));
+    let last = issuer.map(Certificate::not_after).filter(|last| *last > now);
+    days.map_or_else(|| after(usual).min(last.unwrap_or(u64::MAX)), after)
 }
 
 fn profile(subject: Name, alt_names: Vec<AltName>, not_after: u64, role: Role) -> Profile {
@@ -562,6 +564,7 @@ mod tests {
             assert_eq!(date(unix), shown);
         }
     }
+
     /// The program as it is called, in a directory of its own.
     fn pki(directory: &Path, line: &str) -> Result<Told, String> {
         #[derive(clap::Parser)]
@@ -582,6 +585,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let pki = |line: &str| pki(directory.path(), line);
         pki("ca --subject CN=Root --days 30 --out root.pem --key-out root.key").unwrap();
+        pki("ca --subject CN=Old --days 0 --out old.pem --key-out old.key").unwrap();
         std::thread::sleep(std::time::Duration::from_millis(1100)); // time is in seconds
         let below = "intermediate --ca root.pem --ca-key root.key --subject CN=Below";
         pki(&format!("{below} --out below.pem --key-out below.key")).unwrap();
@@ -594,5 +598,8 @@ mod tests {
         let refused = pki(&format!("{peer} --days 31 --out long.pem --key-out long.key"));
         assert!(refused.unwrap_err().contains("it would outlive its issuer"));
         assert!(!directory.path().join("long.key").exists());
+        let old = "issue --ca old.pem --ca-key old.key --san gw.example.com";
+        let refused = pki(&format!("{old} --out late.pem --key-out late.key"));
+        assert!(refused.unwrap_err().contains("it would outlive its issuer"));
     }
 }

@@ -806,66 +806,6 @@ fn d16_a_redirect_is_not_followed() {
     }
 }
 
-// Outside ------------------------------------------------------------------------------------------------------------
-
-/// IPv6 outside, IPv4 inside, and a NAT that nobody expects there all the same.
-#[test]
-fn ipv6_endpoints_come_up_rekey_and_find_a_nat() {
-    let outside = ["2001:db8:1::1", "2001:db8:2::2"].map(|text| text.parse::<IpAddr>().unwrap());
-    for nat in [false, true] {
-        let with = |end: usize| {
-            one(end, move |c| {
-                c.local = vec![outside[end]];
-                c.remote = vec![outside[1 - end].into()];
-            })
-        };
-        let mut world = World::new(1);
-        for end in [B, A] {
-            world.ends[end].address = outside[end];
-            world.order(end, Order::Configure(Arc::new(with(end))));
-        }
-        if nat {
-            world.translate(nat_before_a);
-        }
-        up(&mut world);
-        world.run(2_000);
-        world.agrees(1, 1);
-        for what in [Rekey::Child(None), Rekey::Ike] {
-            world.order(A, Order::Rekey { connection: "site".into(), what });
-            world.run(10_000);
-            world.agrees(1, 1);
-        }
-        let half = &world.ends[A].outbound[0];
-        assert_eq!((half.path.remote.ip(), half.udp), (outside[B], nat));
-    }
-}
-
-/// A NAT in front of A: B sees another port.
-fn nat_before_a(from: usize, path: Endpoint) -> Endpoint {
-    let mut seen = Endpoint { local: path.remote, remote: path.local };
-    match from {
-        A => seen.remote.set_port(seen.remote.port() + 1000),
-        _ => seen.local.set_port(seen.local.port() - 1000),
-    }
-    seen
-}
-
-/// `encap: never`: a NAT is found, IKE goes around it by port 4500, ESP stays as it is.
-#[test]
-fn encapsulation_can_be_forbidden() {
-    let never = |end| one(end, |c| c.encap = Encap::Never);
-    let mut world = World::with(1, never(A), never(B));
-    world.translate(nat_before_a);
-    up(&mut world);
-    world.run(2_000);
-    world.agrees(1, 1);
-    assert_eq!(world.ends[A].engine.status()[0].nat, (true, false));
-    for end in [A, B] {
-        assert!(!world.ends[end].outbound[0].udp);
-        assert!(world.ends[end].inbound.values().all(|half| !half.udp));
-    }
-}
-
 /// A test of the sources: nothing else shows it on a machine that is shared. Whatever holds a key compares by `subtle`,
 /// and keys have no other comparison.
 #[test]

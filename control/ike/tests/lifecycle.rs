@@ -12,6 +12,7 @@ use ike::action::{Endpoint, Order, Packet, Rekey};
 use ike::event::{Cause, Event};
 use ike::settings::*;
 use ike::why::Reason;
+use std::net::IpAddr;
 use std::sync::Arc;
 use wire::iana::ike::{ExchangeType, NotifyType};
 use world::configured::*;
@@ -71,6 +72,24 @@ fn simultaneous_initiation_leaves_one() {
             world.agrees(1, 1);
         }
     }
+}
+
+/// A lets the first IKE SA go for the second, whose child B took down on purpose: B has what it wants.
+#[test]
+fn a_child_that_the_peer_took_down_is_not_asked_for_when_its_twin_is_replaced() {
+    let mut second = connection(B);
+    second.name = "second".into();
+    let b = settings(vec![connection(B), second]);
+    let mut world = World::with(1, one(A, |_| ()), b);
+    for name in ["site", "second"] {
+        world.order(B, Order::Up { connection: name.into(), child: None });
+        world.run(1_000);
+    }
+    assert_eq!((world.ike_sas(A), world.children(A).len()), (2, 2), "{}", world.story());
+    let child = Some("net".into());
+    world.order(B, Order::Down { connection: "second".into(), child });
+    world.run(60_000);
+    assert_eq!((world.ike_sas(A), world.children(A).len()), (1, 0), "{}", world.story());
 }
 
 #[test]
@@ -656,4 +675,62 @@ fn a_suite_with_separate_integrity_works() {
     world.run(900);
     world.agrees(1, 1);
     assert_eq!(world.ends[A].outbound[0].keys.integrity.len(), 32);
+}
+
+/// IPv6 outside, IPv4 inside, and a NAT that nobody expects there all the same.
+#[test]
+fn ipv6_endpoints_come_up_rekey_and_find_a_nat() {
+    let outside = ["2001:db8:1::1", "2001:db8:2::2"].map(|text| text.parse::<IpAddr>().unwrap());
+    for nat in [false, true] {
+        let with = |end: usize| {
+            one(end, move |c| {
+                c.local = vec![outside[end]];
+                c.remote = vec![outside[1 - end].into()];
+            })
+        };
+        let mut world = World::new(1);
+        for end in [B, A] {
+            world.ends[end].address = outside[end];
+            world.order(end, Order::Configure(Arc::new(with(end))));
+        }
+        if nat {
+            world.translate(nat_before_a);
+        }
+        up(&mut world);
+        world.run(2_000);
+        world.agrees(1, 1);
+        for what in [Rekey::Child(None), Rekey::Ike] {
+            world.order(A, Order::Rekey { connection: "site".into(), what });
+            world.run(10_000);
+            world.agrees(1, 1);
+        }
+        let half = &world.ends[A].outbound[0];
+        assert_eq!((half.path.remote.ip(), half.udp), (outside[B], nat));
+    }
+}
+
+/// A NAT in front of A: B sees another port.
+fn nat_before_a(from: usize, path: Endpoint) -> Endpoint {
+    let mut seen = Endpoint { local: path.remote, remote: path.local };
+    match from {
+        A => seen.remote.set_port(seen.remote.port() + 1000),
+        _ => seen.local.set_port(seen.local.port() - 1000),
+    }
+    seen
+}
+
+/// `encap: never`: a NAT is found, IKE goes around it by port 4500, ESP stays as it is.
+#[test]
+fn encapsulation_can_be_forbidden() {
+    let never = |end| one(end, |c| c.encap = Encap::Never);
+    let mut world = World::with(1, never(A), never(B));
+    world.translate(nat_before_a);
+    up(&mut world);
+    world.run(2_000);
+    world.agrees(1, 1);
+    assert_eq!(world.ends[A].engine.status()[0].nat, (true, false));
+    for end in [A, B] {
+        assert!(!world.ends[end].outbound[0].udp);
+        assert!(world.ends[end].inbound.values().all(|half| !half.udp));
+    }
 }
