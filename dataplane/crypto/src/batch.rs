@@ -55,29 +55,30 @@ pub fn seal(batch: &mut [Seal<'_>]) -> usize {
 }
 
 fn seal_chunk(chunk: &mut [Seal<'_>]) -> usize {
+    let Some(first) = chunk.first().map(|item| item.key) else { return 0 };
+    if chunk.iter().all(|item| item.key.lane() == first.lane() && item.is_sound()) {
+        first.kernel()(&mut chunk.iter_mut().collect::<ArrayVec<_, CHUNK>>());
+        return 0;
+    }
+    let mut fit = ArrayVec::<_, CHUNK>::new();
     let mut refused = 0;
-    let lane = chunk.first().map_or(0, |item| item.key.lane());
-    let mut differ = 0;
-    let mut fit = ArrayVec::<&mut Seal<'_>, CHUNK>::new();
     for item in chunk {
         if item.is_sound() {
-            differ |= item.key.lane() ^ lane;
             fit.push(item);
         } else {
             item.packet.zeroize();
             refused += 1;
         }
     }
-    let run = |group: &mut [&mut Seal<'_>]| {
-        if let Some(kernel) = group.first().map(|item| item.key.kernel()) {
-            kernel(group);
-        }
-    };
-    if differ == 0 {
-        run(&mut fit)
-    } else {
-        by_lane(&mut fit, |item| item.key.lane(), run)
-    }
+    by_lane(
+        &mut fit,
+        |item| item.key.lane(),
+        |group| {
+            if let Some(kernel) = group.first().map(|item| item.key.kernel()) {
+                kernel(group);
+            }
+        },
+    );
     refused
 }
 
@@ -107,22 +108,21 @@ pub fn open(batch: &mut [Open<'_>]) {
 }
 
 fn open_chunk(chunk: &mut [Open<'_>]) {
-    let lane = chunk.first().map_or(0, |item| item.key.lane());
-    let mut differ = 0;
-    let mut fit = ArrayVec::<&mut Open<'_>, CHUNK>::new();
-    for item in chunk {
-        item.verdict = Err(BadIcv);
-        if item.is_sound() {
-            differ |= item.key.lane() ^ lane;
-            fit.push(item);
-        }
+    let Some(first) = chunk.first().map(|item| item.key) else { return };
+    chunk.iter_mut().for_each(|item| item.verdict = Err(BadIcv));
+    if chunk.iter().all(|item| item.key.lane() == first.lane() && item.is_sound()) {
+        return first.kernel()(&mut chunk.iter_mut().collect::<ArrayVec<_, CHUNK>>());
     }
-    let run = |group: &mut [&mut Open<'_>]| {
-        if let Some(kernel) = group.first().map(|item| item.key.kernel()) {
-            kernel(group);
-        }
-    };
-    if differ == 0 { run(&mut fit) } else { by_lane(&mut fit, |item| item.key.lane(), run) }
+    let mut fit: ArrayVec<_, CHUNK> = chunk.iter_mut().filter(|item| item.is_sound()).collect();
+    by_lane(
+        &mut fit,
+        |item| item.key.lane(),
+        |group| {
+            if let Some(kernel) = group.first().map(|item| item.key.kernel()) {
+                kernel(group);
+            }
+        },
+    );
 }
 
 impl Seal<'_> {

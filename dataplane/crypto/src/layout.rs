@@ -26,8 +26,8 @@ pub(crate) fn parts(packet: &mut [u8], iv_len: usize, icv_len: usize) -> Option<
 
 /// The low half of the packet's sequence number, as it stands in the header. `None`: too short.
 pub(crate) fn sequence_low(packet: &[u8]) -> Option<u32> {
-    let (_spi, rest) = packet.split_first_chunk::<4>()?;
-    rest.first_chunk().copied().map(u32::from_be_bytes)
+    let [_, _, _, _, low @ ..] = *packet.first_chunk::<HEADER>()?;
+    Some(u32::from_be_bytes(low))
 }
 
 /// The high half of an extended sequence number: authenticated, never sent (RFC 4303 §2.2.1).

@@ -50,6 +50,15 @@ impl<L: Lanes> Beside<L> for () {
     fn step(&mut self, _: L, _: usize) {}
 }
 
+/// Both.
+impl<L: Lanes, A: Beside<L>, B: Beside<L>> Beside<L> for (A, B) {
+    #[inline(always)]
+    fn step(&mut self, l: L, round: usize) {
+        self.0.step(l, round);
+        self.1.step(l, round);
+    }
+}
+
 /// The round keys of one packet.
 pub(super) trait Keys<L: Lanes>: Copy {
     /// Of round `number`, in every lane.
@@ -68,8 +77,9 @@ impl<L: Lanes> Keys<L> for &RoundKeys {
     }
 
     #[inline(always)]
+    #[allow(clippy::indexing_slicing, reason = "there are so many")]
     fn last(self, l: L, rounds: usize) -> L::V {
-        l.splat_from(self.get(rounds).unwrap_or(&[0; 16]))
+        l.splat_from(&self[rounds.min(ROUND_KEYS - 1)])
     }
 }
 

@@ -12,6 +12,7 @@ mod open;
 mod seal;
 mod short;
 mod stream;
+mod tags;
 mod tail;
 mod tiers;
 

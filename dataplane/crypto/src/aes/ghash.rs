@@ -3,6 +3,7 @@
 //! All in the bit-reflected domain: a block's octets reversed, its bits then run from the polynomial's
 //! lowest coefficient, off by one bit. The key absorbs that bit (it is multiplied by x once, when it is
 //! expanded), and a carry-less product needs no shift.
+use super::abreast::Beside;
 use super::lanes::Lanes;
 
 /// Powers of the hash key that a [`GcmKey`](super::GcmKey) holds: as many as the longest tail has blocks, the
@@ -41,12 +42,30 @@ impl<L: Lanes> Sums<L> {
 
     /// The sums of each lane, reduced.
     #[inline(always)]
-    pub fn reduce_lanes(self, l: L) -> L::V {
-        let poly = l.polynomial();
-        let low = l.clmul::<0x10>(self.low, poly);
-        let middle = l.xor3(self.middle, l.swap_halves(self.low), low);
-        let high = l.clmul::<0x10>(middle, poly);
-        l.xor3(self.high, l.swap_halves(middle), high)
+    pub fn reduce_lanes(mut self, l: L) -> L::V {
+        self.reduce_low(l);
+        self.reduce_middle(l);
+        self.high
+    }
+
+    /// Only `block`, which is reduced.
+    #[inline(always)]
+    pub fn reduced(l: L, block: L::V) -> Self {
+        Self { high: block, ..Self::new(l) }
+    }
+
+    /// The first half of the reduction.
+    #[inline(always)]
+    fn reduce_low(&mut self, l: L) {
+        let low = l.clmul::<0x10>(self.low, l.polynomial());
+        self.middle = l.xor3(self.middle, l.swap_halves(self.low), low);
+    }
+
+    /// The second half.
+    #[inline(always)]
+    fn reduce_middle(&mut self, l: L) {
+        let middle = l.clmul::<0x10>(self.middle, l.polynomial());
+        self.high = l.xor3(self.high, l.swap_halves(self.middle), middle);
     }
 
     /// See [`Lanes::fence`].
@@ -55,6 +74,41 @@ impl<L: Lanes> Sums<L> {
         l.fence(&mut self.low);
         l.fence(&mut self.middle);
         l.fence(&mut self.high);
+    }
+}
+
+/// A reduction beside AES, a part of it in some of the first rounds. It is a chain of instructions that each wait for the
+/// one before, and a CPU has only so many instructions under way: in one piece the chain would end with all of them
+/// waiting for it.
+#[derive(Clone, Copy)]
+pub(super) struct Reduction<L: Lanes>(Sums<L>);
+
+impl<L: Lanes> Reduction<L> {
+    /// The round from which on the lanes are reduced.
+    pub const DONE: usize = 4;
+
+    /// Of `sums`.
+    #[inline(always)]
+    pub fn new(sums: Sums<L>) -> Self {
+        Self(sums)
+    }
+
+    /// Each lane, reduced.
+    #[inline(always)]
+    pub fn lanes(&self) -> L::V {
+        self.0.high
+    }
+}
+
+impl<L: Lanes> Beside<L> for Reduction<L> {
+    #[inline(always)]
+    fn step(&mut self, l: L, round: usize) {
+        match round {
+            0 => self.0.reduce_low(l),
+            2 => self.0.reduce_middle(l),
+            _ => return,
+        }
+        self.0.fence(l);
     }
 }
 

@@ -124,12 +124,10 @@ fn tag(
     tags: &mut [Tags; GROUP / MESSAGES],
 ) {
     let mut messages = ArrayVec::<Message<'_>, GROUP>::new();
-    for place in places {
-        let at = place.packet();
-        if let Some((packet, key)) = packets.get(at).zip(keys.0.get(at)) {
-            messages.push(packet.message(key));
-        }
-    }
+    messages.extend(places.iter().filter_map(|place| {
+        let (packet, key) = packets.get(place.packet()).zip(keys.0.get(place.packet()))?;
+        Some(packet.message(key))
+    }));
     // lanes left over repeat the last message
     while let Some(last) = messages.last().copied()
         && messages.len() % MESSAGES != 0
@@ -158,9 +156,8 @@ impl Place {
 
 /// The packets' places in descending order of their length, so that lanes end together.
 fn longest_first(packets: &[Packet<'_>], order: &mut ArrayVec<Place, GROUP>) {
-    for (packet, at) in packets.iter().zip(0..GROUP) {
-        order.push(Place::new(packet.body.len(), at));
-    }
+    order
+        .extend(packets.iter().zip(0..GROUP).map(|(packet, at)| Place::new(packet.body.len(), at)));
     if !order.is_sorted() {
         order.sort_unstable();
     }

@@ -1,7 +1,7 @@
 //! Eight messages in the eight 64-bit lanes of a register, on their way in and out of Poly1305.
 use core::arch::x86_64::*;
 
-use super::poly::{BLOCK, Message, Part, STEP, TAG};
+use super::poly::{BLOCK, Message, STEP, TAG};
 use super::wide::{
     elements, load, load_block, load_blocks, load_some, load_two, transpose_quarters,
 };
@@ -46,23 +46,42 @@ pub(super) fn ragged(
     remaining: usize,
     lengths: Words,
 ) -> [Words; STEP] {
-    let low = [row(a, remaining), row(b, remaining), row(c, remaining), row(d, remaining)];
-    let high = [row(e, remaining), row(f, remaining), row(g, remaining), row(h, remaining)];
+    let ([i, j, k, l, m, n, o, p], masks) = parts(remaining, lengths);
+    let [q, r, s, t, u, v, w, x] = masks;
+    let low = [row(a, i, q), row(b, j, r), row(c, k, s), row(d, l, t)];
+    let high = [row(e, m, u), row(f, n, v), row(g, o, w), row(h, p, x)];
     let ([a, b, c, d], [e, f, g, h]) = (low, high);
     let [w0, w1, w2, w3] = transpose([a, b, c, d, e, f, g, h]);
     [w0, w1, w2, if remaining == STEP { lengths } else { w3 }]
 }
 
+/// [`Message::part`] of all lanes at once: where in its body each begins, and two masks with two bits for each block of
+/// the step, those behind the body's beginning and, above them, the AAD's.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn parts(remaining: usize, [_, body]: Words) -> ([u64; LANES], [u64; LANES]) {
+    let zero = set(0);
+    // blocks with the AAD's, without that of the lengths; block 0 is the AAD
+    let blocks = add(down::<4>(add(body, set(15))), set(1));
+    let first = _mm512_sub_epi64(blocks, set(remaining as u64));
+    let ahead = _mm512_min_epi64(
+        _mm512_max_epi64(_mm512_sub_epi64(zero, first), zero),
+        set(STEP as u64 + 1),
+    );
+    let twice = up::<1>(ahead);
+    let behind = and(_mm512_sllv_epi64(set(0xff), twice), set(0xff));
+    let aad = down::<2>(_mm512_sllv_epi64(set(0b11), twice));
+    let masks = or(behind, up::<8>(aad));
+    (elements(up::<4>(_mm512_max_epi64(first, zero))), elements(masks))
+}
+
 /// One message's blocks, but for the lengths.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq")]
-fn row(message: &Message<'_>, remaining: usize) -> __m512i {
-    let Part { ahead, body } = message.part(remaining);
-    // two bits of a mask for each block
-    let behind = 0xff_u32 << (2 * ahead);
-    let aad = (0b11_u32 << (2 * ahead)) >> 2;
-    let row = _mm512_maskz_expand_epi64(behind as u8, load_some(body));
-    _mm512_mask_broadcast_i64x2(row, aad as u8, load_block(message.aad))
+fn row(message: &Message<'_>, from: u64, masks: u64) -> __m512i {
+    let body = message.body.get(from as usize..).unwrap_or_default();
+    let row = _mm512_maskz_expand_epi64(masks as u8, load_some(body));
+    _mm512_mask_broadcast_i64x2(row, (masks >> 8) as u8, load_block(message.aad))
 }
 
 /// Four blocks of every message's body. `None`: there are no more that all have.

@@ -67,13 +67,16 @@ impl<'a> Message<'a> {
 /// The steps of all lanes together. They take as many as the longest message.
 pub(super) struct Steps<'m, 'a, const LANES: usize> {
     messages: &'m [Message<'a>; LANES],
+    /// The step in which each message begins.
+    begins: [usize; LANES],
     pub all: usize,
 }
 
 impl<'m, 'a, const LANES: usize> Steps<'m, 'a, LANES> {
     pub fn of(messages: &'m [Message<'a>; LANES]) -> Self {
-        let all = messages.iter().map(|message| message.blocks().div_ceil(STEP)).max();
-        Self { messages, all: all.unwrap_or(0) }
+        let steps = messages.each_ref().map(|message| message.blocks().div_ceil(STEP));
+        let all = steps.into_iter().max().unwrap_or(0);
+        Self { messages, begins: steps.map(|steps| all - steps), all }
     }
 
     /// Blocks from the beginning of `step` to the end.
@@ -82,12 +85,10 @@ impl<'m, 'a, const LANES: usize> Steps<'m, 'a, LANES> {
     }
 
     /// The steps behind `step` in which no message begins or ends.
+    #[inline(always)]
     pub fn quiet_after(&self, step: usize) -> Range<usize> {
-        let mut end = self.all - 1;
-        for message in self.messages {
-            let begin = self.all - message.blocks().div_ceil(STEP);
-            end = if begin > step { end.min(begin) } else { end };
-        }
+        let later = self.begins.iter().filter(|begin| **begin > step);
+        let end = later.fold(self.all - 1, |end, begin| end.min(*begin));
         step + 1..end.max(step + 1)
     }
 

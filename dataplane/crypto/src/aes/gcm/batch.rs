@@ -6,9 +6,8 @@ use arrayvec::ArrayVec;
 
 use super::super::abreast::for_vectors;
 use super::super::lanes::Lanes;
-use super::stream::Job;
+use super::stream::Item;
 use super::tail;
-use crate::batch::{BadIcv, Open, Seal};
 
 /// Packets looked at together.
 const AT_ONCE: usize = 64;
@@ -22,91 +21,105 @@ const PREFETCHED: usize = 320;
 const LINE: usize = 64;
 
 /// One tier's sealing or opening. Each function is compiled with the tier's instructions, by itself: its
-/// jobs come and go through memory, its vectors never leave it.
+/// vectors never leave it.
 pub(super) trait Kernel: Copy {
     /// The tier.
     type Lanes: Lanes;
-    /// Where a packet's outcome goes.
-    type Outcome<'a>;
+    /// What it works on.
+    type Item<'p>: Item;
     /// Vectors in a group.
     const VECTORS: usize;
 
-    /// Packets of up to one group, `Q` vectors each, `P` abreast.
-    fn short<'a, const P: usize, const Q: usize>(self, jobs: &mut [JobOf<'a, Self>]);
+    /// Packets of up to one group, `Q` vectors each, `P` abreast. `None`: one of them is not. That cannot be.
+    fn short<const P: usize, const Q: usize>(self, run: Run<'_, '_, Self::Item<'_>>) -> Option<()>;
 
-    /// Packets of more than one group.
-    fn long<'a>(self, jobs: &mut [JobOf<'a, Self>]);
+    /// Packets of more than one group. `None`: as above.
+    fn long(self, run: Run<'_, '_, Self::Item<'_>>) -> Option<()>;
 }
 
-/// What a kernel works on.
-type JobOf<'a, K> = Job<'a, <K as Kernel>::Outcome<'a>>;
+/// Packets of one class.
+pub(super) struct Run<'r, 'i, I> {
+    pub items: &'r mut [&'i mut I],
+    /// The one that all have.
+    pub shape: Option<Shape>,
+    /// Octets of the ICV.
+    pub icv_len: usize,
+}
 
-/// Seals packets of one suite.
-pub(super) fn seal<K>(kernel: K, group: &mut [&mut Seal<'_>])
-where
-    K: for<'a> Kernel<Outcome<'a> = ()>,
-{
-    let icv_len = group.first().map_or(0, |item| item.key.suite().icv_len());
-    let class = |item: &Seal<'_>| class::<K>(item.packet.len().saturating_sub(icv_len));
-    for group in group.chunks_mut(AT_ONCE) {
-        let mut jobs = ArrayVec::<_, AT_ONCE>::new();
-        let all_of = one_class(group, class);
-        if all_of.is_some() {
-            jobs.extend(group.iter_mut().filter_map(|item| Job::of_seal(item, icv_len)));
-        } else {
-            let items = by_class(group, class).into_iter().flatten();
-            jobs.extend(items.filter_map(|item| Job::of_seal(item, icv_len)));
+/// The shape that packets of a run share: known once, it costs each packet nothing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// Octets of the packet.
+    len: usize,
+    esn: bool,
+}
+
+impl<I: Item> Run<'_, '_, I> {
+    /// Rounds of their keys: one suite, so all the same.
+    #[inline(always)]
+    pub fn rounds(&self) -> Option<usize> {
+        Some(self.items.first()?.key()?.rounds())
+    }
+}
+
+impl Shape {
+    #[inline(always)]
+    fn of(item: &impl Item) -> Self {
+        Self { len: item.packet().len(), esn: item.esn() }
+    }
+
+    /// The one that all of them have.
+    #[inline(always)]
+    fn shared<I: Item>(items: &[&mut I]) -> Option<Self> {
+        let shape = items.first().map(|item| Self::of(&**item))?;
+        items.iter().all(|item| Self::of(&**item) == shape).then_some(shape)
+    }
+}
+
+/// Seals or opens packets of one suite.
+pub(super) fn run<K: Kernel>(kernel: K, group: &mut [&mut K::Item<'_>], icv_len: usize) {
+    for items in group.chunks_mut(AT_ONCE) {
+        if let Some(shape) = Shape::shared(items) {
+            of_class(kernel, items, Some(shape), icv_len);
+            continue;
         }
-        in_turn(kernel, all_of, &mut jobs);
-    }
-}
-
-/// Opens packets of one suite.
-pub(super) fn open<K>(kernel: K, group: &mut [&mut Open<'_>])
-where
-    K: for<'a> Kernel<Outcome<'a> = &'a mut Result<(), BadIcv>>,
-{
-    let icv_len = group.first().map_or(0, |item| item.key.suite().icv_len());
-    let class = |item: &Open<'_>| class::<K>(item.packet.len().saturating_sub(icv_len));
-    for group in group.chunks_mut(AT_ONCE) {
-        let mut jobs = ArrayVec::<_, AT_ONCE>::new();
-        let all_of = one_class(group, class);
-        if all_of.is_some() {
-            jobs.extend(group.iter_mut().filter_map(|item| Job::of_open(item, icv_len)));
-        } else {
-            let items = by_class(group, class).into_iter().flatten();
-            jobs.extend(items.filter_map(|item| Job::of_open(item, icv_len)));
-        }
-        in_turn(kernel, all_of, &mut jobs);
-    }
-}
-
-/// `class`: that of all jobs, if it is the same. Those of one class stand together in any case.
-fn in_turn<K: Kernel>(kernel: K, class: Option<usize>, jobs: &mut [JobOf<'_, K>]) {
-    if let Some(class) = class {
-        return of_class(kernel, class, jobs);
-    }
-    let class_of = |job: &JobOf<'_, K>| self::class::<K>(job.octets.len());
-    for jobs in jobs.chunk_by_mut(|a, b| class_of(a) == class_of(b)) {
-        if let Some(class) = jobs.first().map(class_of) {
-            of_class(kernel, class, jobs);
+        let class = |item: &K::Item<'_>| class::<K>(item.packet().len().saturating_sub(icv_len));
+        let mut sorted: ArrayVec<_, AT_ONCE> =
+            by_class(items, class).into_iter().flatten().collect();
+        for items in sorted.chunk_by_mut(|a, b| class(a) == class(b)) {
+            let shape = Shape::shared(items);
+            of_class(kernel, items, shape, icv_len);
         }
     }
 }
 
-fn of_class<K: Kernel>(kernel: K, class: usize, jobs: &mut [JobOf<'_, K>]) {
-    if class < LONG { short(kernel, class, jobs) } else { kernel.long(jobs) }
+fn of_class<K: Kernel>(
+    kernel: K,
+    items: &mut [&mut K::Item<'_>],
+    shape: Option<Shape>,
+    icv_len: usize,
+) {
+    let octets = items.first().map_or(0, |item| item.packet().len().saturating_sub(icv_len));
+    let run = Run { items: &mut *items, shape, icv_len };
+    let done = match class::<K>(octets) {
+        vectors if vectors < LONG => short(kernel, vectors, run),
+        _ => kernel.long(run),
+    };
+    if done.is_none() {
+        items.iter_mut().for_each(|item| item.give_up());
+    }
 }
 
 /// As many abreast as make about a group's worth of AES chains.
-fn short<K: Kernel>(kernel: K, vectors: usize, jobs: &mut [JobOf<'_, K>]) {
+fn short<K: Kernel>(kernel: K, vectors: usize, run: Run<'_, '_, K::Item<'_>>) -> Option<()> {
     for_vectors!(vectors, K::VECTORS + 1, Q => {
-        match Q {
-            1 | 2 if K::Lanes::LANES == 4 => kernel.short::<4, Q>(jobs),
-            3 | 4 if K::Lanes::LANES == 4 => kernel.short::<2, Q>(jobs),
-            _ => kernel.short::<1, Q>(jobs),
+        return match Q {
+            1 if K::Lanes::LANES == 4 => kernel.short::<4, Q>(run),
+            2..=4 if K::Lanes::LANES == 4 => kernel.short::<2, Q>(run),
+            _ => kernel.short::<1, Q>(run),
         }
     });
+    None
 }
 
 /// The number of vectors, if there is no group in front of the tail, or else how many there are.
@@ -116,13 +129,6 @@ fn class<K: Kernel>(octets: usize) -> usize {
     let beyond = tail::blocks(octets).saturating_sub(tail::least::<K::Lanes>());
     let short = tail::vectors::<K::Lanes>(octets).min(LONG - 1);
     if beyond < of_group { short } else { (LONG + beyond / of_group).min(CLASSES - 1) }
-}
-
-/// The class that all of `group` are of.
-#[inline(always)]
-fn one_class<T>(group: &[&mut T], class: impl Fn(&T) -> usize) -> Option<usize> {
-    let first = group.first().map(|item| class(item))?;
-    group.iter().all(|item| class(item) == first).then_some(first)
 }
 
 /// `group`, at most [`AT_ONCE`], in the order of classes: counted and put in place, without a comparison that
@@ -154,22 +160,23 @@ fn by_class<'g, T>(
 
 /// Long packets are asked for when the one before their predecessor begins.
 #[inline(always)]
-pub(super) fn prefetch_next<L: Lanes, Outcome>(behind: &[Job<'_, Outcome>], rounds: usize) {
-    if let Some(job) = behind.get(1) {
-        prefetch::<L, _>(job, PREFETCHED / L::OCTETS, rounds);
+pub(super) fn prefetch_next<L: Lanes, I: Item>(behind: &[&mut I], rounds: usize) {
+    if let Some(item) = behind.get(1) {
+        prefetch::<L, _>(&**item, PREFETCHED / L::OCTETS, rounds);
     }
 }
 
 /// Asks for the cache lines that a packet of up to `vectors` is going to need: those powers and round keys that
 /// its length and that of its key call for, and its octets. How many does not depend on the packet: no branch.
 #[inline(always)]
-pub(super) fn prefetch<L: Lanes, Outcome>(job: &Job<'_, Outcome>, vectors: usize, rounds: usize) {
-    let (key, round_keys) = job.key.needed(vectors * L::LANES);
+pub(super) fn prefetch<L: Lanes, I: Item>(item: &I, vectors: usize, rounds: usize) {
+    let Some(key) = item.key() else { return };
+    let (key, round_keys) = key.needed(vectors * L::LANES);
     prefetch_lines(key);
     if rounds > 10 {
         prefetch_lines(round_keys);
     }
-    prefetch_octets(job.octets.as_ptr(), vectors * L::OCTETS);
+    prefetch_octets(item.packet().as_ptr(), vectors * L::OCTETS);
 }
 
 #[inline(always)]

@@ -1,8 +1,7 @@
 //! The kernels of four lanes on a CPU without VAES: the one source that the tier `vaes` is compiled from, over
 //! lanes made of four blocks of AES-NI. All but the instructions themselves is then known to be right.
 use super::super::lanes::{Aesni, Lanes};
-use super::batch::{self, Kernel};
-use super::stream::{ToOpen, ToSeal};
+use super::batch::{self, Kernel, Run};
 use super::{open, seal, short};
 use crate::backend::{Backend, PORTABLE};
 use crate::batch::{BadIcv, Open, Seal};
@@ -98,15 +97,15 @@ struct Sealing(Emulated);
 
 impl Kernel for Sealing {
     type Lanes = Emulated;
-    type Outcome<'a> = ();
+    type Item<'p> = Seal<'p>;
     const VECTORS: usize = 4;
 
-    fn short<'a, const P: usize, const Q: usize>(self, jobs: &mut [ToSeal<'a>]) {
-        short::seal::<Emulated, P, Q>(self.0, jobs);
+    fn short<const P: usize, const Q: usize>(self, run: Run<'_, '_, Seal<'_>>) -> Option<()> {
+        short::seal::<Emulated, P, Q>(self.0, run)
     }
-    fn long<'a>(self, jobs: &mut [ToSeal<'a>]) {
-        let rounds = jobs[0].key.rounds();
-        seal::long::<Emulated, 4>(self.0, jobs, rounds);
+    fn long(self, run: Run<'_, '_, Seal<'_>>) -> Option<()> {
+        let rounds = run.rounds()?;
+        seal::long::<Emulated, 4>(self.0, run, rounds)
     }
 }
 
@@ -115,15 +114,15 @@ struct Opening(Emulated);
 
 impl Kernel for Opening {
     type Lanes = Emulated;
-    type Outcome<'a> = &'a mut Result<(), BadIcv>;
+    type Item<'p> = Open<'p>;
     const VECTORS: usize = 4;
 
-    fn short<'a, const P: usize, const Q: usize>(self, jobs: &mut [ToOpen<'a>]) {
-        short::open::<Emulated, P, Q>(self.0, jobs);
+    fn short<const P: usize, const Q: usize>(self, run: Run<'_, '_, Open<'_>>) -> Option<()> {
+        short::open::<Emulated, P, Q>(self.0, run)
     }
-    fn long<'a>(self, jobs: &mut [ToOpen<'a>]) {
-        let rounds = jobs[0].key.rounds();
-        open::long::<Emulated, 4>(self.0, jobs, rounds);
+    fn long(self, run: Run<'_, '_, Open<'_>>) -> Option<()> {
+        let rounds = run.rounds()?;
+        open::long::<Emulated, 4>(self.0, run, rounds)
     }
 }
 
@@ -178,7 +177,8 @@ fn four_emulated_lanes_seal_as_portable_does() {
             let items = ours.iter_mut();
             let mut items: Vec<_> =
                 items.map(|packet| Seal { key: &emulated, sequence, packet }).collect();
-            batch::seal(Sealing(lanes), &mut items.iter_mut().collect::<Vec<_>>());
+            let mut group: Vec<_> = items.iter_mut().collect();
+            batch::run(Sealing(lanes), &mut group, suite.icv_len());
             let items = theirs.iter_mut();
             let mut items: Vec<_> =
                 items.map(|packet| Seal { key: &portable, sequence, packet }).collect();
@@ -212,7 +212,8 @@ fn four_emulated_lanes_open_what_is_good_and_leave_the_rest() {
             let items = opened.iter_mut();
             let mut items: Vec<_> =
                 items.map(|packet| Open::new(&opening, sequence, packet)).collect();
-            batch::open(Opening(lanes), &mut items.iter_mut().collect::<Vec<_>>());
+            let mut group: Vec<_> = items.iter_mut().collect();
+            batch::run(Opening(lanes), &mut group, suite.icv_len());
             for (at, item) in items.iter().enumerate() {
                 let text = 16..16 + lens[at];
                 if at % 3 == 0 {

@@ -1,12 +1,12 @@
 //! ENCR_NULL_AUTH_AES_GMAC (RFC 4543): GCM's hash over the whole packet as associated data, and nothing
 //! encrypted but the tag.
 use super::super::abreast::{Keys, for_vectors};
-use super::super::ctr;
-use super::super::ghash;
+use super::super::ctr::{self, Stream};
+use super::super::ghash::{self, Sums};
 use super::super::lanes::Lanes;
 use super::group::{Hashing, octets_in_groups};
-use super::short;
-use super::stream::{Job, icv_is, tag, write_icv};
+use super::stream::{Item, Job, icv_is, write_icv};
+use super::tags::Tags;
 use super::tail::{self, Tail};
 use crate::batch::{BadIcv, Open, Seal};
 use crate::layout::HEADER;
@@ -20,10 +20,12 @@ const IN_FIRST: usize = 12;
 #[inline(always)]
 pub(super) fn seal<L: Lanes, const N: usize>(l: L, group: &mut [&mut Seal<'_>]) {
     for item in group {
-        if let Some(mut job) = Job::of_seal(item, ICV) {
+        if let Some(mut job) = item.job(ICV) {
             job.write_iv();
             let tag = icv::<L, N, _>(l, &mut job);
-            write_icv(job.icv, tag);
+            write_icv(l, job.icv, tag);
+        } else {
+            item.give_up();
         }
     }
 }
@@ -32,19 +34,21 @@ pub(super) fn seal<L: Lanes, const N: usize>(l: L, group: &mut [&mut Seal<'_>]) 
 #[inline(always)]
 pub(super) fn open<L: Lanes, const N: usize>(l: L, group: &mut [&mut Open<'_>]) {
     for item in group {
-        if let Some(mut job) = Job::of_open(item, ICV) {
+        if let Some(mut job) = item.job(ICV) {
             let tag = icv::<L, N, _>(l, &mut job);
-            *job.outcome = if icv_is(job.icv, tag) { Ok(()) } else { Err(BadIcv) };
+            *job.outcome = if icv_is(l, job.icv, tag) { Ok(()) } else { Err(BadIcv) };
         }
     }
 }
 
 /// Over SPI ‖ sequence number ‖ IV ‖ payload (RFC 4543 §3.3).
 #[inline(always)]
-fn icv<L: Lanes, const N: usize, Outcome>(l: L, job: &mut Job<'_, Outcome>) -> u128 {
-    let [[state]] = short::encrypted::<L, _, 1, 1>(l, core::array::from_ref(job), &mut ());
-    let encrypted_counter = l.last_round(state, job.key.round_keys().last(l, job.key.rounds()));
-    let hash = if job.associated == HEADER {
+fn icv<L: Lanes, const N: usize, Outcome>(l: L, job: &mut Job<'_, Outcome>) -> L::V {
+    let rounds = job.key.rounds();
+    let stream = Stream { keys: job.key.round_keys(), rounds, base: job.base(l) };
+    let [state] = stream.encrypted::<1>(l, 1, &mut ());
+    let encrypted_counter = l.last_round(state, job.key.round_keys().last(l, rounds));
+    let sums = if job.associated == HEADER {
         hash_from::<L, N, _>(l, job, 0, l.zero())
     } else {
         // the number's high half is not in the packet: its first block is made, and the rest lie askew
@@ -54,7 +58,8 @@ fn icv<L: Lanes, const N: usize, Outcome>(l: L, job: &mut Job<'_, Outcome>) -> u
         let hash = ghash::product(l, block, l.load(job.key.powers(1)));
         hash_from::<L, N, _>(l, job, IN_FIRST, hash)
     };
-    tag(l, hash, encrypted_counter)
+    let [tag] = Tags::new([sums], [encrypted_counter]).alone(l);
+    tag
 }
 
 /// The hash of the packet's octets from `from` on and the length block. `hash`: of what is in front.
@@ -63,17 +68,18 @@ fn hash_from<L: Lanes, const N: usize, Outcome>(
     l: L,
     job: &mut Job<'_, Outcome>,
     from: usize,
-    mut hash: L::V,
-) -> L::V {
+    hash: L::V,
+) -> Sums<L> {
     let lengths = ghash::lengths(job.octets.len() + job.associated - HEADER, 0);
     let octets = job.octets.get_mut(from..).unwrap_or_default();
     let (groups, rest) = octets.split_at_mut(octets_in_groups::<L, N>(octets.len()));
+    let mut sums = Sums::reduced(l, hash);
     for group in groups.chunks_exact(N * L::OCTETS) {
-        hash = Hashing::<L, N>::new(l, job.key, ctr::load(l, group), hash).alone(l);
+        sums = Hashing::<L, N>::new(l, job.key, ctr::load(l, group), sums).alone(l);
     }
-    let tail = Tail { key: job.key, len: rest.len(), hash, lengths };
+    let tail = Tail { key: job.key, len: rest.len(), lengths };
     for_vectors!(tail::vectors::<L>(rest.len()), N + 1, Q => {
-        hash = tail.of::<Q>(l, tail::read::<L, Q>(l, rest));
+        sums = tail::Hashing::<L, Q>::new(l, tail, tail::read::<L, Q>(l, rest), sums).alone(l);
     });
-    hash
+    sums
 }

@@ -1,6 +1,6 @@
 //! Whole groups of vectors: the long middle of a long packet.
 use super::super::abreast::{Beside, unrolled};
-use super::super::ghash::Sums;
+use super::super::ghash::{Reduction, Sums};
 use super::super::lanes::Lanes;
 use super::GcmKey;
 use super::tail;
@@ -10,9 +10,9 @@ use super::tail;
 pub(super) struct Hashing<'a, L: Lanes, const N: usize> {
     key: &'a GcmKey,
     texts: [L::V; N],
-    sums: Sums<L>,
     /// The hash of what lies in front, to be added to the group's first blocks.
-    hash: L::V,
+    before: Reduction<L>,
+    sums: Sums<L>,
 }
 
 /// Octets of the groups of `N` vectors in front of a tail that the lanes of their hash fit into.
@@ -23,24 +23,25 @@ pub(super) const fn octets_in_groups<L: Lanes, const N: usize>(octets: usize) ->
 }
 
 impl<'a, L: Lanes, const N: usize> Hashing<'a, L, N> {
+    /// `before`: what lies in front.
     #[inline(always)]
-    pub fn new(l: L, key: &'a GcmKey, texts: [L::V; N], hash: L::V) -> Self {
-        Self { key, texts, sums: Sums::new(l), hash }
+    pub fn new(l: L, key: &'a GcmKey, texts: [L::V; N], before: Sums<L>) -> Self {
+        Self { key, texts, before: Reduction::new(before), sums: Sums::new(l) }
     }
 
     /// All of it, where no AES is at hand.
     #[inline(always)]
-    pub fn alone(mut self, l: L) -> L::V {
-        unrolled!(I < N => {
-            self.hash_vector(l, I);
+    pub fn alone(mut self, l: L) -> Sums<L> {
+        unrolled!(I < 8 => {
+            self.step(l, I);
         });
-        self.finish(l)
+        self.finish()
     }
 
-    /// The hash with the group in it.
+    /// What lies in front of the next group.
     #[inline(always)]
-    pub fn finish(self, l: L) -> L::V {
-        self.sums.reduce_lanes(l)
+    pub fn finish(self) -> Sums<L> {
+        self.sums
     }
 
     #[inline(always)]
@@ -48,18 +49,21 @@ impl<'a, L: Lanes, const N: usize> Hashing<'a, L, N> {
     fn hash_vector(&mut self, l: L, q: usize) {
         let mut blocks = l.reverse(self.texts[q]);
         if q == 0 {
-            blocks = l.xor(blocks, self.hash);
+            blocks = l.xor(blocks, self.before.lanes());
         }
         self.sums.add(l, blocks, self.key.power(l, (N - q) * L::LANES));
     }
 }
 
+/// The first vector comes last: it waits for the hash of what lies in front.
 impl<L: Lanes, const N: usize> Beside<L> for Hashing<'_, L, N> {
     #[inline(always)]
     fn step(&mut self, l: L, round: usize) {
+        const { assert!(8 / N * (N - 1) >= Reduction::<L>::DONE) }
+        self.before.step(l, round);
         let every = 8 / N;
         if round.is_multiple_of(every) {
-            self.hash_vector(l, round / every);
+            self.hash_vector(l, (round / every + 1) % N);
             self.sums.fence(l);
         }
     }

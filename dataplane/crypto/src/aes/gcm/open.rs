@@ -1,96 +1,120 @@
-//! Opening a long packet: a group of ciphertext is hashed beside its own decryption. If the ICV turns out
-//! bad, what was decrypted is encrypted again: the packet is then as it arrived, before anyone sees it.
+//! Opening a long packet: a group of ciphertext is hashed beside its own decryption, and the tag is made beside the
+//! first group of the next packet. If the ICV then turns out bad, what was decrypted is encrypted again: the packet
+//! is as it arrived before anyone sees it.
 use super::super::abreast::{Loaded, for_vectors};
-use super::super::ctr::{self, Stream};
+use super::super::ctr;
+use super::super::ghash::Sums;
 use super::super::lanes::Lanes;
-use super::GcmKey;
-use super::batch::prefetch_next;
+use super::batch::{Run, prefetch_next};
 use super::group::{Hashing, octets_in_groups};
-use super::stream::{BLOCK, ToOpen, icv_is, tag};
+use super::stream::{BLOCK, Item, ToOpen, icv_is};
+use super::tags::Tags;
 use super::tail::{self, Tail};
-use crate::batch::BadIcv;
+use crate::batch::{BadIcv, Open};
 
-/// Opens packets of more than one group of `N` vectors, under keys of `rounds` rounds.
+/// Opens packets of more than one group of `N` vectors, under keys of `rounds` rounds. `None`: one is no such packet.
 #[inline(always)]
-pub(super) fn long<L: Lanes, const N: usize>(l: L, jobs: &mut [ToOpen<'_>], rounds: usize) {
-    let mut rest = jobs;
-    while let Some((job, behind)) = rest.split_first_mut() {
+pub(super) fn long<L: Lanes, const N: usize>(
+    l: L,
+    run: Run<'_, '_, Open<'_>>,
+    rounds: usize,
+) -> Option<()> {
+    let mut waiting: Option<Waiting<'_, L>> = None;
+    let mut rest = run.items;
+    while let Some((item, behind)) = rest.split_first_mut() {
         prefetch_next::<L, _>(behind, rounds);
-        one::<L, N>(l, job, rounds);
+        waiting = Some(one::<L, N>(l, item.job(run.icv_len)?, rounds, waiting)?);
         rest = behind;
     }
+    let Waiting { job, sums, encrypted_counter } = waiting?;
+    let [tag] = Tags::new([sums], [encrypted_counter]).alone(l);
+    judge::<L, N>(l, job, tag, rounds);
+    Some(())
 }
 
+/// A packet that is decrypted, and whose hash lacks nothing but its reduction.
+struct Waiting<'j, L: Lanes> {
+    job: ToOpen<'j>,
+    sums: Sums<L>,
+    encrypted_counter: L::V,
+}
+
+/// Decrypts a packet, and judges the one that is waiting. `None`: it is no long packet.
 #[inline(always)]
-fn one<L: Lanes, const N: usize>(l: L, job: &mut ToOpen<'_>, rounds: usize) {
+fn one<'j, L: Lanes, const N: usize>(
+    l: L,
+    job: ToOpen<'j>,
+    rounds: usize,
+    waiting: Option<Waiting<'_, L>>,
+) -> Option<Waiting<'j, L>> {
     let key = job.key;
     let loaded = Loaded::new(l, key.round_keys(), rounds);
     let stream = job.stream(l, &loaded, rounds);
-    let (first, lengths) = (l.at_lane(job.first, 0), job.lengths());
-    let hash = l.at_lane(job.instead, 0);
+    let lengths = job.lengths();
     let whole = octets_in_groups::<L, N>(job.octets.len());
-    let Some((groups, rest)) = job.octets.split_at_mut_checked(whole) else { return };
-    let (hash, encrypted_counter) = decrypt::<L, N>(l, key, stream, [first, hash], groups);
-    let tail = Tail { key, len: rest.len(), hash, lengths };
-    let mut good = false;
+    let (groups, rest) = job.octets.split_at_mut_checked(whole)?;
+    let (group, groups) = groups.split_at_mut_checked(N * L::OCTETS)?;
+    let texts = ctr::load(l, group);
+    let before = Sums::reduced(l, l.at_lane(job.instead, 0));
+    let (tags, judged) = match waiting {
+        Some(Waiting { job, sums, encrypted_counter }) => {
+            (Tags::new([sums], [encrypted_counter]), Some(job))
+        }
+        None => (Tags::none(l), None),
+    };
+    let mut beside = (Hashing::<L, N>::new(l, key, texts, before), tags);
+    let state = stream.encrypted::<N>(l, 1, &mut beside);
+    let (hashing, tags) = beside;
+    let mut opened = stream.finish(l, state, texts);
+    let encrypted_counter = l.xor(opened[0], texts[0]);
+    opened[0] = l.with_first(opened[0], l.at_lane(job.first, 0));
+    ctr::store(l, group, opened);
+    if let Some(job) = judged {
+        let [tag] = tags.finish();
+        judge::<L, N>(l, job, tag, rounds);
+    }
+    let mut before = hashing.finish();
+    let mut counter = 1 + N * L::LANES;
+    for group in groups.chunks_exact_mut(N * L::OCTETS) {
+        let texts = ctr::load(l, group);
+        let mut hashing = Hashing::<L, N>::new(l, key, texts, before);
+        let state = stream.encrypted::<N>(l, counter, &mut hashing);
+        before = hashing.finish();
+        ctr::store(l, group, stream.finish(l, state, texts));
+        counter += N * L::LANES;
+    }
+    let tail = Tail { key, len: rest.len(), lengths };
+    let mut sums = before;
     for_vectors!(tail::vectors::<L>(rest.len()), N + 1, Q => {
         let texts = tail::read::<L, Q>(l, rest);
-        let mut hashing = tail::Hashing::<L, Q>::new(l, tail, texts);
+        let mut hashing = tail::Hashing::<L, Q>::new(l, tail, texts, before);
         let state = stream.encrypted::<Q>(l, 1 + whole / BLOCK, &mut hashing);
-        good = icv_is(job.icv, tag(l, hashing.finish(l), encrypted_counter));
-        if good {
-            tail::write::<L, Q>(l, rest, stream.finish(l, state, texts));
-        }
+        sums = hashing.finish(l);
+        tail::write::<L, Q>(l, rest, stream.finish(l, state, texts));
     });
+    Some(Waiting { job, sums, encrypted_counter })
+}
+
+/// Sets the verdict. A bad packet is made what it was.
+#[inline(always)]
+fn judge<L: Lanes, const N: usize>(l: L, mut job: ToOpen<'_>, tag: L::V, rounds: usize) {
+    let good = icv_is(l, job.icv, tag);
     if !good {
-        encrypt_again::<L, N>(l, stream, first, groups);
+        encrypt_again::<L, N>(l, &mut job, rounds);
     }
     *job.outcome = if good { Ok(()) } else { Err(BadIcv) };
 }
 
-/// Decrypts whole groups, and returns the hash of their ciphertext, spread over the lanes, and E(J0).
-#[inline(always)]
-fn decrypt<L: Lanes, const N: usize>(
-    l: L,
-    key: &GcmKey,
-    stream: Stream<L, &Loaded<L>>,
-    [first, mut hash]: [L::V; 2],
-    groups: &mut [u8],
-) -> (L::V, L::V) {
-    let mut encrypted_counter = l.zero();
-    let mut counter = 1;
-    for group in groups.chunks_exact_mut(N * L::OCTETS) {
-        let texts = ctr::load(l, group);
-        let mut hashing = Hashing::<L, N>::new(l, key, texts, hash);
-        let state = stream.encrypted::<N>(l, counter, &mut hashing);
-        hash = hashing.finish(l);
-        let mut opened = stream.finish(l, state, texts);
-        if counter == 1 {
-            encrypted_counter = l.xor(opened[0], texts[0]);
-            opened[0] = l.with_first(opened[0], first);
-        }
-        ctr::store(l, group, opened);
-        counter += N * L::LANES;
-    }
-    (hash, encrypted_counter)
-}
-
 /// Counter mode is its own inverse.
 #[inline(always)]
-fn encrypt_again<L: Lanes, const N: usize>(
-    l: L,
-    stream: Stream<L, &Loaded<L>>,
-    first: L::V,
-    groups: &mut [u8],
-) {
+fn encrypt_again<L: Lanes, const N: usize>(l: L, job: &mut ToOpen<'_>, rounds: usize) {
+    let loaded = Loaded::new(l, job.key.round_keys(), rounds);
+    let stream = job.stream(l, &loaded, rounds);
     let mut counter = 1;
-    for group in groups.chunks_exact_mut(N * L::OCTETS) {
+    for octets in job.octets.chunks_mut(N * L::OCTETS) {
         let state = stream.encrypted::<N>(l, counter, &mut ());
-        let mut sealed = stream.finish(l, state, ctr::load(l, group));
-        if counter == 1 {
-            sealed[0] = l.with_first(sealed[0], first);
-        }
-        ctr::store(l, group, sealed);
+        ctr::store(l, octets, stream.finish(l, state, ctr::load(l, octets)));
         counter += N * L::LANES;
     }
+    job.write_iv();
 }

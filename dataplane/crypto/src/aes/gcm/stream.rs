@@ -13,6 +13,106 @@ use crate::schedule::{OpenSchedule, SealSchedule};
 /// Octets of a block.
 pub(super) const BLOCK: usize = 16;
 
+/// A packet of the batch.
+pub(super) trait Item {
+    /// Where its outcome goes.
+    type Outcome<'a>
+    where
+        Self: 'a;
+
+    /// From the ESP header to the ICV.
+    fn packet(&self) -> &[u8];
+    /// Whether the SA has ESN.
+    fn esn(&self) -> bool;
+    /// `None`: no key for these kernels.
+    fn key(&self) -> Option<&GcmKey>;
+    /// What to do with it. `None`: no packet for these kernels.
+    fn job(&mut self, icv_len: usize) -> Option<Job<'_, Self::Outcome<'_>>>;
+    /// Wipes a packet among which one was not for these kernels.
+    fn give_up(&mut self);
+}
+
+impl Item for Seal<'_> {
+    type Outcome<'a>
+        = ()
+    where
+        Self: 'a;
+
+    #[inline(always)]
+    fn packet(&self) -> &[u8] {
+        self.packet
+    }
+
+    #[inline(always)]
+    fn esn(&self) -> bool {
+        self.key.esn()
+    }
+
+    #[inline(always)]
+    fn key(&self) -> Option<&GcmKey> {
+        match self.key.schedule() {
+            SealSchedule::Gcm(key) => Some(key),
+            _ => None,
+        }
+    }
+
+    /// The IV is the packet's number in its epoch, not what stands in the packet.
+    #[inline(always)]
+    fn job(&mut self, icv_len: usize) -> Option<ToSeal<'_>> {
+        let SealSchedule::Gcm(key) = self.key.schedule() else { return None };
+        let (octets, icv) = layout::covered(self.packet, icv_len)?;
+        let header = block_0(octets)? as u64;
+        let iv = (self.key.iv_base() | self.sequence).to_be();
+        let extended = self.key.esn().then_some(self.sequence);
+        Some(Job::new(key, [header, iv], extended, octets, icv, ()))
+    }
+
+    fn give_up(&mut self) {
+        self.packet.zeroize();
+    }
+}
+
+impl Item for Open<'_> {
+    type Outcome<'a>
+        = &'a mut Result<(), BadIcv>
+    where
+        Self: 'a;
+
+    #[inline(always)]
+    fn packet(&self) -> &[u8] {
+        self.packet
+    }
+
+    #[inline(always)]
+    fn esn(&self) -> bool {
+        self.key.esn()
+    }
+
+    #[inline(always)]
+    fn key(&self) -> Option<&GcmKey> {
+        match self.key.schedule() {
+            OpenSchedule::Gcm(key) => Some(key),
+            _ => None,
+        }
+    }
+
+    /// The IV stands in the packet.
+    #[inline(always)]
+    fn job(&mut self, icv_len: usize) -> Option<ToOpen<'_>> {
+        let OpenSchedule::Gcm(key) = self.key.schedule() else { return None };
+        let (octets, icv) = layout::covered(self.packet, icv_len)?;
+        let first = block_0(octets)?;
+        let halves = [first as u64, (first >> 64) as u64];
+        let extended = self.key.esn().then_some(self.sequence);
+        Some(Job::new(key, halves, extended, octets, icv, &mut self.verdict))
+    }
+
+    fn give_up(&mut self) {
+        self.verdict = Err(BadIcv);
+        self.packet.zeroize();
+    }
+}
+
 /// A packet to work on, and where its outcome goes. Blocks are numbers whose octets in memory are those of
 /// the block.
 pub(super) struct Job<'a, Outcome> {
@@ -36,36 +136,6 @@ pub(super) struct Job<'a, Outcome> {
 pub(super) type ToSeal<'a> = Job<'a, ()>;
 /// A packet to open, with its verdict.
 pub(super) type ToOpen<'a> = Job<'a, &'a mut Result<(), BadIcv>>;
-
-impl<'a> ToSeal<'a> {
-    /// The IV is the packet's number in its epoch, not what stands in the packet. `None`: not a packet for
-    /// these kernels; it is wiped, so that it cannot leave in the clear.
-    #[inline(always)]
-    pub fn of_seal(item: &'a mut Seal<'_>, icv_len: usize) -> Option<Self> {
-        let SealSchedule::Gcm(key) = item.key.schedule() else {
-            item.packet.zeroize();
-            return None;
-        };
-        let (octets, icv) = layout::covered(item.packet, icv_len)?;
-        let header = block_0(octets)? as u64;
-        let iv = (item.key.iv_base() | item.sequence).to_be();
-        let extended = item.key.esn().then_some(item.sequence);
-        Some(Self::new(key, [header, iv], extended, octets, icv, ()))
-    }
-}
-
-impl<'a> ToOpen<'a> {
-    /// The IV stands in the packet. `None`: not a packet for these kernels.
-    #[inline(always)]
-    pub fn of_open(item: &'a mut Open<'_>, icv_len: usize) -> Option<Self> {
-        let OpenSchedule::Gcm(key) = item.key.schedule() else { return None };
-        let (octets, icv) = layout::covered(item.packet, icv_len)?;
-        let first = block_0(octets)?;
-        let halves = [first as u64, (first >> 64) as u64];
-        let extended = item.key.esn().then_some(item.sequence);
-        Some(Self::new(key, halves, extended, octets, icv, &mut item.verdict))
-    }
-}
 
 impl<'a, Outcome> Job<'a, Outcome> {
     /// `extended`: the whole number, where the SA has ESN.
@@ -134,26 +204,20 @@ pub(super) fn with_esn(header: u64, number: u64) -> u128 {
     u128::from(spi) | u128::from(high) << 32 | u128::from(low) << 64
 }
 
-/// The tag: the hash, encrypted with E(J0) (NIST SP 800-38D §7.1, step 6).
+/// Writes the first octets of the tag in lane 0, as many as the ICV has: 16, 12 or 8.
 #[inline(always)]
-pub(super) fn tag<L: Lanes>(l: L, hash: L::V, encrypted_counter: L::V) -> u128 {
-    l.block(l.xor(l.reverse(hash), encrypted_counter))
-}
-
-/// Writes the tag's first octets, as many as the ICV has: 16, 12 or 8.
-#[inline(always)]
-pub(super) fn write_icv(icv: &mut [u8], tag: u128) {
-    let tag = tag.to_le_bytes();
+pub(super) fn write_icv<L: Lanes>(l: L, icv: &mut [u8], tag: L::V) {
     if let Ok(whole) = <&mut [u8; 16]>::try_from(&mut *icv) {
-        *whole = tag;
+        *whole = l.block(tag).to_le_bytes();
     } else {
-        icv.iter_mut().zip(tag).for_each(|(to, from)| *to = from);
+        icv.iter_mut().zip(l.block(tag).to_le_bytes()).for_each(|(to, from)| *to = from);
     }
 }
 
-/// Whether the ICV is the tag's first octets, in time that depends on its length alone.
+/// Whether the ICV is the first octets of the tag in lane 0, in time that depends on its length alone.
 #[inline(always)]
-pub(super) fn icv_is(icv: &[u8], tag: u128) -> bool {
+pub(super) fn icv_is<L: Lanes>(l: L, icv: &[u8], tag: L::V) -> bool {
+    let tag = l.block(tag);
     let mut given = [0; 16];
     if let Ok(whole) = <&[u8; 16]>::try_from(icv) {
         given = *whole;

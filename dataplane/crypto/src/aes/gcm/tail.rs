@@ -1,7 +1,7 @@
 //! The end of a packet, the whole of a short one: up to a group of vectors and what completes the lanes of its
 //! hash, the last vector partly filled, and the length block.
 use super::super::abreast::{Beside, unrolled};
-use super::super::ghash::Sums;
+use super::super::ghash::{Reduction, Sums};
 use super::super::lanes::Lanes;
 use super::GcmKey;
 use super::stream::BLOCK;
@@ -77,25 +77,30 @@ pub(super) fn cut<L: Lanes, const Q: usize>(l: L, len: usize, mut texts: [L::V; 
 
 /// What is hashed of a tail.
 #[derive(Clone, Copy)]
-pub(super) struct Tail<'a, L: Lanes> {
+pub(super) struct Tail<'a> {
     pub key: &'a GcmKey,
     /// Octets of the tail: at least one.
     pub len: usize,
-    /// What to add to its first blocks.
-    pub hash: L::V,
     /// The length block.
     pub lengths: u128,
 }
 
-impl<L: Lanes> Tail<'_, L> {
-    /// Adds vector `q` of ciphertext to the hash, and the length block if it lies there. Zeros are behind
-    /// the last octet.
+impl Tail<'_> {
+    /// Adds vector `q` of ciphertext to the sums, and the length block if it lies there. Zeros are behind
+    /// the last octet. `before`: what to add to the first vector.
     #[inline(always)]
-    pub fn add<const Q: usize>(&self, l: L, sums: &mut Sums<L>, q: usize, text: L::V) {
+    pub fn add<L: Lanes, const Q: usize>(
+        &self,
+        l: L,
+        sums: &mut Sums<L>,
+        q: usize,
+        text: L::V,
+        before: L::V,
+    ) {
         let blocks = blocks(self.len);
         let mut hashed = l.reverse(text);
         if q == 0 {
-            hashed = l.xor(hashed, self.hash);
+            hashed = l.xor(hashed, before);
         }
         if q + 1 == Q && L::LANES > 1 {
             hashed = l.xor(hashed, l.at_lane(self.lengths, (blocks - 1) % L::LANES));
@@ -106,51 +111,55 @@ impl<L: Lanes> Tail<'_, L> {
 
     /// Adds the length block, where it goes alone.
     #[inline(always)]
-    pub fn add_lengths(&self, l: L, sums: &mut Sums<L>) {
+    pub fn add_lengths<L: Lanes>(&self, l: L, sums: &mut Sums<L>) {
         if L::LANES == 1 {
             sums.add(l, l.at_lane(self.lengths, 0), l.load(self.key.powers(1)));
         }
     }
-
-    /// The hash, all of `texts` in it.
-    #[inline(always)]
-    pub fn of<const Q: usize>(&self, l: L, texts: [L::V; Q]) -> L::V {
-        let mut sums = Sums::new(l);
-        unrolled!(I < Q => {
-            self.add::<Q>(l, &mut sums, I, texts[I]);
-        });
-        self.add_lengths(l, &mut sums);
-        sums.reduce(l)
-    }
 }
 
-/// The tail of a long packet, hashed beside its decryption.
+/// The tail of a long packet, hashed beside AES.
 pub(super) struct Hashing<'a, L: Lanes, const Q: usize> {
-    tail: Tail<'a, L>,
+    tail: Tail<'a>,
     texts: [L::V; Q],
+    /// The hash of what lies in front.
+    before: Reduction<L>,
     sums: Sums<L>,
 }
 
 impl<'a, L: Lanes, const Q: usize> Hashing<'a, L, Q> {
+    /// When the first vector's turn is: last, because it waits for the hash of what lies in front.
+    const FIRST: usize = if Q > Reduction::<L>::DONE { Q - 1 } else { Reduction::<L>::DONE };
+
     #[inline(always)]
-    pub fn new(l: L, tail: Tail<'a, L>, texts: [L::V; Q]) -> Self {
-        Self { tail, texts, sums: Sums::new(l) }
+    pub fn new(l: L, tail: Tail<'a>, texts: [L::V; Q], before: Sums<L>) -> Self {
+        Self { tail, texts, before: Reduction::new(before), sums: Sums::new(l) }
     }
 
-    /// The hash with the tail in it.
+    /// All of it, where no AES is at hand.
     #[inline(always)]
-    pub fn finish(mut self, l: L) -> L::V {
-        if Q == 9 {
-            self.add(l, 8);
+    pub fn alone(mut self, l: L) -> Sums<L> {
+        unrolled!(I < 8 => {
+            self.step(l, I);
+        });
+        self.finish(l)
+    }
+
+    /// The sums with the tail in them.
+    #[inline(always)]
+    pub fn finish(mut self, l: L) -> Sums<L> {
+        if Self::FIRST > 7 {
+            self.add(l, 0);
         }
         self.tail.add_lengths(l, &mut self.sums);
-        self.sums.reduce(l)
+        self.sums
     }
 
     #[inline(always)]
     #[allow(clippy::indexing_slicing, reason = "a constant where it is inlined")]
     fn add(&mut self, l: L, q: usize) {
-        self.tail.add::<Q>(l, &mut self.sums, q, self.texts[q]);
+        let before = self.before.lanes();
+        self.tail.add::<L, Q>(l, &mut self.sums, q, self.texts[q], before);
         self.sums.fence(l);
     }
 }
@@ -158,8 +167,12 @@ impl<'a, L: Lanes, const Q: usize> Hashing<'a, L, Q> {
 impl<L: Lanes, const Q: usize> Beside<L> for Hashing<'_, L, Q> {
     #[inline(always)]
     fn step(&mut self, l: L, round: usize) {
-        if round < Q {
-            self.add(l, round);
+        self.before.step(l, round);
+        if round + 1 < Q {
+            self.add(l, round + 1);
+        }
+        if round == Self::FIRST {
+            self.add(l, 0);
         }
     }
 }

@@ -6,12 +6,11 @@ use zeroize::Zeroize;
 
 use super::super::ctr;
 use super::super::lanes::{Aesni, Avx512, Lanes, Vaes, Vaes256};
-use super::batch::{self, Kernel};
-use super::stream::{ToOpen, ToSeal};
+use super::batch::{self, Kernel, Run};
 use super::{gmac, open, seal, short};
 use crate::aes::CtrJob;
 use crate::backend::Family;
-use crate::batch::{BadIcv, Open, Seal};
+use crate::batch::{Open, Seal};
 
 /// A tier: its lanes, the vectors of a group, and the instructions that its kernels are compiled with.
 macro_rules! tier {
@@ -23,20 +22,22 @@ macro_rules! tier {
             pub(crate) const GMAC: Family = Family { seal: seal_gmac, open: open_gmac };
 
             fn seal_gcm(group: &mut [&mut Seal<'_>]) {
+                let icv_len = group.first().map_or(0, |item| item.key.suite().icv_len());
                 match $lanes::detect() {
-                    Some(lanes) => batch::seal(Sealing(lanes), group),
+                    Some(lanes) => batch::run(Sealing(lanes), group, icv_len),
                     None => group.iter_mut().for_each(|item| item.packet.zeroize()),
                 }
             }
 
             fn open_gcm(group: &mut [&mut Open<'_>]) {
                 if let Some(lanes) = $lanes::detect() {
-                    batch::open(Opening(lanes), group);
+                    let icv_len = group.first().map_or(0, |item| item.key.suite().icv_len());
+                    batch::run(Opening(lanes), group, icv_len);
                 }
             }
 
-            kernel!(Sealing, seal, $lanes, (), ToSeal, $vectors, $features);
-            kernel!(Opening, open, $lanes, &'a mut Result<(), BadIcv>, ToOpen, $vectors, $features);
+            kernel!(Sealing, seal, Seal, $lanes, $vectors, $features);
+            kernel!(Opening, open, Open, $lanes, $vectors, $features);
 
             fn seal_gmac(group: &mut [&mut Seal<'_>]) {
                 #[target_feature(enable = $features)]
@@ -91,43 +92,48 @@ fn align_frame() {
 /// One direction of a tier.
 macro_rules! kernel {
     (
-        $name:ident, $source:ident, $lanes:ident, $outcome:ty, $job:ident, $vectors:literal,
-        $features:literal
+        $name:ident, $source:ident, $item:ident, $lanes:ident, $vectors:literal, $features:literal
     ) => {
         #[derive(Clone, Copy)]
         struct $name($lanes);
 
         impl Kernel for $name {
             type Lanes = $lanes;
-            type Outcome<'a> = $outcome;
+            type Item<'p> = $item<'p>;
             const VECTORS: usize = $vectors;
 
             #[inline(always)]
-            fn short<'a, const P: usize, const Q: usize>(self, jobs: &mut [$job<'a>]) {
+            fn short<const P: usize, const Q: usize>(
+                self,
+                run: Run<'_, '_, $item<'_>>,
+            ) -> Option<()> {
                 #[target_feature(enable = $features)]
-                fn compiled<const P: usize, const Q: usize>(lanes: $lanes, jobs: &mut [$job<'_>]) {
+                fn compiled<const P: usize, const Q: usize>(
+                    lanes: $lanes,
+                    run: Run<'_, '_, $item<'_>>,
+                ) -> Option<()> {
                     align_frame();
-                    short::$source::<$lanes, P, Q>(lanes, jobs);
+                    short::$source::<$lanes, P, Q>(lanes, run)
                 }
                 // SAFETY: the CPU has these instructions, as `self.0` proves.
-                unsafe { compiled::<P, Q>(self.0, jobs) }
+                unsafe { compiled::<P, Q>(self.0, run) }
             }
 
             #[inline(always)]
-            fn long<'a>(self, jobs: &mut [$job<'a>]) {
+            fn long(self, run: Run<'_, '_, $item<'_>>) -> Option<()> {
                 #[target_feature(enable = $features)]
-                fn compiled(lanes: $lanes, jobs: &mut [$job<'_>]) {
+                fn compiled(lanes: $lanes, run: Run<'_, '_, $item<'_>>) -> Option<()> {
                     align_frame();
                     const IN_REGISTERS: bool = <$lanes as Lanes>::LANES == 4;
                     // a constant for each length of key: all round keys stay in registers
-                    match jobs.first().map_or(0, |job| job.key.rounds()) {
-                        10 if IN_REGISTERS => $source::long::<$lanes, $vectors>(lanes, jobs, 10),
-                        14 if IN_REGISTERS => $source::long::<$lanes, $vectors>(lanes, jobs, 14),
-                        rounds => $source::long::<$lanes, $vectors>(lanes, jobs, rounds),
+                    match run.rounds()? {
+                        10 if IN_REGISTERS => $source::long::<$lanes, $vectors>(lanes, run, 10),
+                        14 if IN_REGISTERS => $source::long::<$lanes, $vectors>(lanes, run, 14),
+                        rounds => $source::long::<$lanes, $vectors>(lanes, run, rounds),
                     }
                 }
                 // SAFETY: as above.
-                unsafe { compiled(self.0, jobs) }
+                unsafe { compiled(self.0, run) }
             }
         }
     };
