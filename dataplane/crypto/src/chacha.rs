@@ -37,7 +37,7 @@ pub(crate) use tiers::{AVX2, AVX512, IFMA};
 const IV: usize = 8;
 
 /// Key and salt. Holds key material: lives in a [`Wiped`](crate::wiped::Wiped).
-#[repr(C, align(64))]
+#[repr(C, align(16))]
 pub(crate) struct Key {
     key: [u8; 32],
     salt: [u8; 4],

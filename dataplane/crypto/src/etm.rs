@@ -194,13 +194,14 @@ fn seal_group(group: &mut [&mut Seal<'_>]) -> Option<()> {
     let (suite, tier) = group.first().map(|item| (item.key.suite(), item.key.tier()))?;
     let kernel = mac::kernel(tier, integrity(suite)?)?;
     let at_once = at_once(group.iter().map(|item| item.packet.len()));
+    let icv_len = suite.icv_len();
     for chunk in group.chunks_mut(at_once) {
         match suite {
-            Suite::AesCbc(..) => cbc_encrypt(tier, chunk)?,
-            Suite::AesCtr(..) => ctr_encrypt(tier, chunk)?,
+            Suite::AesCbc(..) => cbc_encrypt(tier, chunk, icv_len)?,
+            Suite::AesCtr(..) => ctr_encrypt(tier, chunk, icv_len)?,
             _ => (),
         }
-        sign(kernel, chunk)?;
+        sign(kernel, chunk, icv_len)?;
     }
     Some(())
 }
@@ -212,7 +213,7 @@ fn sealing<'a>(item: &Seal<'a>) -> Option<&'a SealEtm> {
     }
 }
 
-fn cbc_encrypt(tier: &Backend, chunk: &mut [&mut Seal<'_>]) -> Option<()> {
+fn cbc_encrypt(tier: &Backend, chunk: &mut [&mut Seal<'_>], icv_len: usize) -> Option<()> {
     let kernels = tier.aes?;
     let mut ivs = ArrayVec::<_, CHUNK>::new();
     let mut permutation = None;
@@ -225,7 +226,7 @@ fn cbc_encrypt(tier: &Backend, chunk: &mut [&mut Seal<'_>]) -> Option<()> {
     let mut jobs = ArrayVec::<_, CHUNK>::new();
     for (item, iv) in chunk.iter_mut().zip(&ivs) {
         let SealCipher::Cbc(key, _) = &sealing(item)?.cipher else { return None };
-        let parts = layout::parts(item.packet, CBC_IV, item.key.suite().icv_len())?;
+        let parts = layout::parts(item.packet, CBC_IV, icv_len)?;
         parts.iv.copy_from_slice(iv);
         jobs.push(CbcJob { key, iv: *iv, body: parts.body });
     }
@@ -233,13 +234,13 @@ fn cbc_encrypt(tier: &Backend, chunk: &mut [&mut Seal<'_>]) -> Option<()> {
     Some(())
 }
 
-fn ctr_encrypt(tier: &Backend, chunk: &mut [&mut Seal<'_>]) -> Option<()> {
+fn ctr_encrypt(tier: &Backend, chunk: &mut [&mut Seal<'_>], icv_len: usize) -> Option<()> {
     let kernels = tier.aes?;
     let mut jobs = ArrayVec::<_, CHUNK>::new();
     for item in chunk {
         let SealCipher::Ctr(ctr) = &sealing(item)?.cipher else { return None };
         let iv = item.key.iv_base() | item.sequence;
-        let parts = layout::parts(item.packet, CTR_IV, item.key.suite().icv_len())?;
+        let parts = layout::parts(item.packet, CTR_IV, icv_len)?;
         parts.iv.copy_from_slice(&iv.to_be_bytes());
         jobs.push(ctr.job(parts.iv, parts.body));
     }
@@ -247,13 +248,13 @@ fn ctr_encrypt(tier: &Backend, chunk: &mut [&mut Seal<'_>]) -> Option<()> {
     Some(())
 }
 
-fn sign(kernel: MacKernel, chunk: &mut [&mut Seal<'_>]) -> Option<()> {
+fn sign(kernel: MacKernel, chunk: &mut [&mut Seal<'_>], icv_len: usize) -> Option<()> {
     let mut jobs = ArrayVec::<_, CHUNK>::new();
     let mut icvs = ArrayVec::<&mut [u8], CHUNK>::new();
     for item in chunk {
         let key = &sealing(item)?.mac;
         let high = item.key.esn().then(|| layout::sequence_high(item.sequence));
-        let (covered, icv) = layout::covered(item.packet, item.key.suite().icv_len())?;
+        let (covered, icv) = layout::covered(item.packet, icv_len)?;
         jobs.push(MacJob { key, covered, high, tag: [0; 32] });
         icvs.push(icv);
     }
@@ -274,11 +275,12 @@ fn open_group(group: &mut [&mut Open<'_>]) -> Option<()> {
     let (suite, tier) = group.first().map(|item| (item.key.suite(), item.key.tier()))?;
     let kernel = mac::kernel(tier, integrity(suite)?)?;
     let at_once = at_once(group.iter().map(|item| item.packet.len()));
+    let icv_len = suite.icv_len();
     for chunk in group.chunks_mut(at_once) {
-        verify(kernel, chunk)?;
+        verify(kernel, chunk, icv_len)?;
         let decrypted = match suite {
-            Suite::AesCbc(..) => cbc_decrypt(tier, chunk),
-            Suite::AesCtr(..) => ctr_decrypt(tier, chunk),
+            Suite::AesCbc(..) => cbc_decrypt(tier, chunk, icv_len),
+            Suite::AesCtr(..) => ctr_decrypt(tier, chunk, icv_len),
             _ => Some(()),
         };
         if decrypted.is_none() {
@@ -296,14 +298,14 @@ fn opening<'a>(item: &Open<'a>) -> Option<&'a OpenEtm> {
 }
 
 /// Sets the verdicts, in constant time.
-fn verify(kernel: MacKernel, chunk: &mut [&mut Open<'_>]) -> Option<()> {
+fn verify(kernel: MacKernel, chunk: &mut [&mut Open<'_>], icv_len: usize) -> Option<()> {
     let mut jobs = ArrayVec::<_, CHUNK>::new();
     let mut rest = ArrayVec::<_, CHUNK>::new();
     for item in chunk {
         let key = &opening(item)?.mac;
         let high = item.key.esn().then(|| layout::sequence_high(item.sequence));
-        let Open { key: sa, packet, verdict, .. } = &mut **item;
-        let (covered, icv) = layout::covered(packet, sa.suite().icv_len())?;
+        let Open { packet, verdict, .. } = &mut **item;
+        let (covered, icv) = layout::covered(packet, icv_len)?;
         jobs.push(MacJob { key, covered, high, tag: [0; 32] });
         rest.push((icv, verdict));
     }
@@ -316,23 +318,22 @@ fn verify(kernel: MacKernel, chunk: &mut [&mut Open<'_>]) -> Option<()> {
     Some(())
 }
 
-fn cbc_decrypt(tier: &Backend, chunk: &mut [&mut Open<'_>]) -> Option<()> {
+fn cbc_decrypt(tier: &Backend, chunk: &mut [&mut Open<'_>], icv_len: usize) -> Option<()> {
     let mut jobs = ArrayVec::<_, CHUNK>::new();
     for item in chunk.iter_mut().filter(|item| item.verdict.is_ok()) {
         let OpenCipher::Cbc(key) = &opening(item)?.cipher else { return None };
-        let parts = layout::parts(item.packet, CBC_IV, item.key.suite().icv_len())?;
+        let parts = layout::parts(item.packet, CBC_IV, icv_len)?;
         jobs.push(CbcJob { key, iv: (&*parts.iv).try_into().ok()?, body: parts.body });
     }
     (tier.aes?.cbc_decrypt)(&mut jobs);
     Some(())
 }
 
-fn ctr_decrypt(tier: &Backend, chunk: &mut [&mut Open<'_>]) -> Option<()> {
+fn ctr_decrypt(tier: &Backend, chunk: &mut [&mut Open<'_>], icv_len: usize) -> Option<()> {
     let mut jobs = ArrayVec::<_, CHUNK>::new();
     for item in chunk.iter_mut().filter(|item| item.verdict.is_ok()) {
         let OpenCipher::Ctr(ctr) = &opening(item)?.cipher else { return None };
-        let Parts { iv, body, .. } =
-            layout::parts(item.packet, CTR_IV, item.key.suite().icv_len())?;
+        let Parts { iv, body, .. } = layout::parts(item.packet, CTR_IV, icv_len)?;
         jobs.push(ctr.job(iv, body));
     }
     (tier.aes?.ctr)(&mut jobs);

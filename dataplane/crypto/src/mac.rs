@@ -7,7 +7,7 @@ use crate::backend::Backend;
 use crate::suite::Integrity;
 
 /// What a lane needs of an integrity key; the algorithm is known beside it.
-#[repr(C, align(64))]
+#[repr(C, align(16))]
 #[allow(clippy::large_enum_variant, reason = "a context is one piece")]
 pub(crate) enum MacKey {
     /// HMAC over a hash of 32-bit words: inner and outer state, each one block in, words as in this CPU.
@@ -47,11 +47,22 @@ pub(crate) fn kernel(backend: &Backend, integrity: Integrity) -> Option<MacKerne
     }
 }
 
-/// Fills `icv` with the first octets of `tag`. In whole words, as all ICVs are: a copy of a length that is not
-/// known costs a call.
+/// Fills `icv` with the first octets of `tag`. By length, because a copy of a length that is not known costs a call.
+#[inline(always)]
 pub(crate) fn put(icv: &mut [u8], tag: &[u8; 32]) {
-    let words = icv.as_chunks_mut::<4>().0.iter_mut();
-    words.zip(tag.as_chunks().0).for_each(|(to, from)| *to = *from);
+    match icv.len() {
+        12 => put_all::<12>(icv, tag),
+        16 => put_all::<16>(icv, tag),
+        24 => put_all::<24>(icv, tag),
+        _ => icv.iter_mut().zip(tag).for_each(|(to, from)| *to = *from),
+    }
+}
+
+#[inline(always)]
+fn put_all<const N: usize>(icv: &mut [u8], tag: &[u8; 32]) {
+    if let Some((to, from)) = icv.first_chunk_mut::<N>().zip(tag.first_chunk()) {
+        *to = *from;
+    }
 }
 
 /// Whether the ICVs are one, in constant time. A word at a time: octet by octet it would take longer than

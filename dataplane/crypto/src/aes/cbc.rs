@@ -65,6 +65,7 @@ tier!(vaes512);
 
 impl<'a> Chained<'a> for CbcJob<'a, EncryptKey> {
     type Part = &'a mut [Block];
+    const WHOLE: bool = true;
 
     fn key(&self) -> &'a EncryptKey {
         self.key

@@ -21,7 +21,7 @@ const IV: usize = 8;
 const CHUNK: usize = CHAINS / 2;
 
 /// What CCM needs of the key.
-#[repr(C, align(64))]
+#[repr(C, align(16))]
 pub(crate) struct CcmKey {
     cipher: EncryptKey,
     salt: [u8; 3],

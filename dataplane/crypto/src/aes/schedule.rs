@@ -16,7 +16,7 @@ const WORDS: usize = 4 * ROUND_KEYS;
 /// [`Wiped`](crate::wiped::Wiped).
 ///
 /// To hold one is to know that the CPU has AES-NI.
-#[repr(C, align(64))]
+#[repr(C, align(16))]
 #[derive(Clone)]
 pub(crate) struct EncryptKey {
     keys: RoundKeys,
@@ -25,7 +25,7 @@ pub(crate) struct EncryptKey {
 
 /// Round keys of the equivalent inverse cipher (FIPS 197 §5.3.5), in the order in which it adds them.
 /// Otherwise as [`EncryptKey`].
-#[repr(C, align(64))]
+#[repr(C, align(16))]
 #[derive(Clone)]
 pub(crate) struct DecryptKey {
     keys: RoundKeys,

@@ -6,14 +6,12 @@
 )]
 use arrayvec::ArrayVec;
 
-use super::lane::{Block, Lane, Outer, Run};
+use super::lane::{Block, Even, Lane, Message, Outer, Run, WIDEST};
 use super::vector::{Piece, padded};
 use crate::mac::{MacJob, MacKey};
 
 /// Jobs that a kernel gets at most.
 const JOBS: usize = 64;
-/// Lanes of the widest rung.
-const WIDEST: usize = 16;
 
 /// What HMAC has to know of a hash with blocks of `P` pieces and a state of `S`.
 pub(super) trait Hash<const P: usize, const S: usize> {
@@ -36,6 +34,8 @@ pub(super) struct Rung<const P: usize, const S: usize> {
     pub lanes: usize,
     pub run: Run<P, S>,
     pub outer: Outer<P, S>,
+    /// For as many messages as there are lanes, all of one length.
+    pub even: Option<Even<P, S>>,
 }
 
 impl<const P: usize, const S: usize> Ladder<P, S> {
@@ -44,6 +44,13 @@ impl<const P: usize, const S: usize> Ladder<P, S> {
     fn rung(&self, messages: usize) -> Option<&Rung<P, S>> {
         let fits = self.0.iter().find(|rung| messages <= rung.most).or(self.0.last());
         fits.filter(|_| messages > 0)
+    }
+
+    /// The best kernel for this many messages of one length, and how many it takes. `None`: they do not fill it.
+    #[inline(always)]
+    fn even(&self, messages: usize) -> Option<(Even<P, S>, usize)> {
+        let rung = self.rung(messages).filter(|rung| rung.lanes <= messages)?;
+        Some((rung.even?, rung.lanes))
     }
 
     /// Hashes all of every lane. They are best given longest first.
@@ -117,9 +124,10 @@ fn refill<'l, 'a, const P: usize, const S: usize>(
 
 /// The last blocks of all messages, one or two of each. All are written before the first is read: a load has
 /// to wait for smaller stores to leave the CPU's store queue.
-type Tails<const P: usize> = ArrayVec<Block<P>, { 2 * JOBS }>;
+type Tails<const P: usize, const BLOCKS: usize> = ArrayVec<Block<P>, BLOCKS>;
 
 /// The end of a message: what lies behind its last whole block.
+#[derive(Clone, Copy)]
 pub(super) struct Ending<'a> {
     /// The message.
     covered: &'a [u8],
@@ -156,7 +164,10 @@ pub(super) trait End {
     ///
     /// # Safety
     /// The CPU has the tier's features.
-    unsafe fn push<const P: usize>(tails: &mut Tails<P>, end: &Ending<'_>);
+    unsafe fn push<const P: usize, const BLOCKS: usize>(
+        tails: &mut Tails<P, BLOCKS>,
+        end: &Ending<'_>,
+    );
 }
 
 /// Piece by piece, in place: a copy would wait for its own stores.
@@ -164,7 +175,10 @@ pub(super) struct Pieces;
 
 impl End for Pieces {
     #[inline(always)]
-    unsafe fn push<const P: usize>(tails: &mut Tails<P>, end: &Ending<'_>) {
+    unsafe fn push<const P: usize, const BLOCKS: usize>(
+        tails: &mut Tails<P, BLOCKS>,
+        end: &Ending<'_>,
+    ) {
         let start = tails.len();
         for _ in 0..end.blocks {
             tails.push([[0; 16]; P]);
@@ -208,7 +222,10 @@ pub(super) struct Masked;
 
 impl End for Masked {
     #[inline(always)]
-    unsafe fn push<const P: usize>(tails: &mut Tails<P>, end: &Ending<'_>) {
+    unsafe fn push<const P: usize, const BLOCKS: usize>(
+        tails: &mut Tails<P, BLOCKS>,
+        end: &Ending<'_>,
+    ) {
         if end.high.is_some() {
             // SAFETY: the caller's promise.
             return unsafe { Pieces::push(tails, end) };
@@ -264,11 +281,71 @@ unsafe fn hmac<H: Hash<P, S>, E: End, const P: usize, const S: usize>(
     jobs: &mut [MacJob<'_>],
 ) {
     debug_assert!(jobs.iter().all(|job| H::states(job.key).is_some()), "another hash's key");
+    let mut rest = jobs;
+    if one_length(rest) {
+        while let Some((even, lanes)) = ladder.even(rest.len()) {
+            let (now, later) = rest.split_at_mut(lanes);
+            // SAFETY: the caller's promise.
+            unsafe { evenly::<H, E, P, S>(even, now) };
+            rest = later;
+        }
+    }
+    // SAFETY: the caller's promise.
+    unsafe { as_they_come::<H, E, P, S>(ladder, rest) }
+}
+
+/// Whether one end fits all.
+#[inline(always)]
+fn one_length(jobs: &[MacJob<'_>]) -> bool {
+    let Some(first) = jobs.first() else { return false };
+    let like = |job: &MacJob<'_>| {
+        (job.covered.len(), job.high.is_some()) == (first.covered.len(), first.high.is_some())
+    };
+    jobs.iter().all(like)
+}
+
+/// The tags of at most [`WIDEST`] jobs, as many as `even` has lanes, all of one length.
+///
+/// # Safety
+/// The CPU has the features of `E` and of `even`.
+#[inline(always)]
+unsafe fn evenly<H: Hash<P, S>, E: End, const P: usize, const S: usize>(
+    even: Even<P, S>,
+    jobs: &mut [MacJob<'_>],
+) {
+    let Some(first) = jobs.first().map(Ending::of::<H, P, S>) else { return };
+    let mut tails = Tails::<P, { 2 * WIDEST }>::new();
+    for MacJob { covered, high, .. } in jobs.iter().take(WIDEST) {
+        // SAFETY: the caller's promise.
+        unsafe { E::push(&mut tails, &Ending { covered, high: *high, ..first }) };
+    }
+    let blocks = tails.len() / jobs.len().max(1);
+    let mut messages = ArrayVec::<Message<'_, P, S>, WIDEST>::new();
+    for (job, tail) in jobs.iter().zip(tails.chunks(blocks.max(1))).take(WIDEST) {
+        messages.push(message::<H, P, S>(job, tail));
+    }
+    // SAFETY: the caller's promise.
+    let tags = unsafe { even(&messages) };
+    for (at, job) in jobs.iter_mut().enumerate().take(WIDEST) {
+        let pieces = job.tag.as_chunks_mut::<16>().0.iter_mut();
+        pieces.zip(&tags).for_each(|(to, from)| *to = from.get(at).copied().unwrap_or_default());
+    }
+}
+
+/// The tags of jobs of any lengths.
+///
+/// # Safety
+/// The CPU has the features of `E` and of every rung of `ladder`.
+#[inline(always)]
+unsafe fn as_they_come<H: Hash<P, S>, E: End, const P: usize, const S: usize>(
+    ladder: &Ladder<P, S>,
+    jobs: &mut [MacJob<'_>],
+) {
     for jobs in jobs.chunks_mut(JOBS) {
         let mut order = ArrayVec::new();
         longest_first::<P>(jobs, &mut order);
         let ordered = || order.iter().filter_map(|place| jobs.get(place.job()));
-        let mut tails = Tails::<P>::new();
+        let mut tails = Tails::<P, { 2 * JOBS }>::new();
         let mut ends = ArrayVec::<usize, JOBS>::new();
         for job in ordered() {
             // SAFETY: the caller's promise.
@@ -327,9 +404,18 @@ fn lane<'a, H: Hash<P, S>, const P: usize, const S: usize>(
     job: &MacJob<'a>,
     tail: &'a [Block<P>],
 ) -> Lane<'a, P, S> {
+    let Message { inner, outer, body, tail } = message::<H, P, S>(job, tail);
+    Lane { state: *inner, outer, body, tail, next: 0 }
+}
+
+#[inline(always)]
+fn message<'a, H: Hash<P, S>, const P: usize, const S: usize>(
+    job: &MacJob<'a>,
+    tail: &'a [Block<P>],
+) -> Message<'a, P, S> {
     let [inner, outer] = H::states(job.key).unwrap_or([const { &[[0; 16]; S] }; 2]);
     let (body, _) = job.covered.as_chunks::<16>().0.as_chunks::<P>();
-    Lane { state: *inner, outer, body, tail, next: 0 }
+    Message { inner, outer, body, tail }
 }
 
 #[inline(always)]

@@ -21,6 +21,29 @@ pub(super) type Run<const P: usize, const S: usize> =
 pub(super) type Outer<const P: usize, const S: usize> =
     unsafe fn(lanes: &mut [&mut Lane<'_, P, S>]);
 
+/// The HMACs of as many messages as there are lanes, all of one number of blocks, from the first block to the last:
+/// no state ever leaves the registers. Octets in their order on the wire, a piece of every lane at a time. Nothing if
+/// there are not so many.
+///
+/// # Safety
+/// As [`Run`].
+pub(super) type Even<const P: usize, const S: usize> =
+    unsafe fn(messages: &[Message<'_, P, S>]) -> [[Piece; WIDEST]; S];
+
+/// Lanes of the widest rung.
+pub(super) const WIDEST: usize = 16;
+
+/// A message that shares its length with all others.
+pub(super) struct Message<'a, const P: usize, const S: usize> {
+    /// Where the inner hash begins, and the outer one.
+    pub inner: &'a [Piece; S],
+    pub outer: &'a [Piece; S],
+    /// Blocks that lie in the packet.
+    pub body: &'a [Block<P>],
+    /// Blocks made of the rest and the padding.
+    pub tail: &'a [Block<P>],
+}
+
 /// One message: blocks of `P` pieces, a chaining state of `S`. The state's words are in this CPU's order.
 pub(super) struct Lane<'a, const P: usize, const S: usize> {
     pub state: [Piece; S],
@@ -75,6 +98,20 @@ impl<'l, const N: usize, const P: usize> Span<'l, N, P> {
         span
     }
 
+    /// The blocks of `lanes`, as many as all have; there may be none.
+    #[inline(always)]
+    pub fn over(lanes: [&'l [Block<P>]; N]) -> Self {
+        let mut span =
+            Self { starts: [const { &[[0; 16]; P] }; N], count: usize::MAX, lanes: PhantomData };
+        for lane in lanes {
+            span.count = span.count.min(lane.len());
+        }
+        if span.count > 0 {
+            span.starts = lanes.map(<[_]>::as_ptr);
+        }
+        span
+    }
+
     pub fn count(&self) -> usize {
         self.count
     }
@@ -83,7 +120,7 @@ impl<'l, const N: usize, const P: usize> Span<'l, N, P> {
     #[inline(always)]
     pub fn block(&self, at: usize) -> [&'l Block<P>; N] {
         let at = if at < self.count { at } else { 0 };
-        // SAFETY: every start has `count` blocks behind it, which `'l` borrows.
+        // SAFETY: every start has `count` blocks behind it, and one at least, which `'l` borrows.
         self.starts.map(|start| unsafe { &*start.wrapping_add(at) })
     }
 }
@@ -113,6 +150,18 @@ fn each<'l, const N: usize, const P: usize, const S: usize>(
         Some(lane) => what(lane),
         None => const { &[[0; 16]; S] },
     })
+}
+
+/// Pieces of `N` lanes, as [`Even`] returns them.
+#[inline(always)]
+pub(super) fn spread<const N: usize, const S: usize>(
+    pieces: [[Piece; N]; S],
+) -> [[Piece; WIDEST]; S] {
+    let mut spread = [[[0; 16]; WIDEST]; S];
+    for (to, from) in spread.iter_mut().zip(&pieces) {
+        to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+    }
+    spread
 }
 
 /// Puts the states back and moves on behind the blocks that went into them.

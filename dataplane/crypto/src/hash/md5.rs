@@ -1,7 +1,7 @@
 //! MD5 (RFC 1321 §3.4) in lanes, for HMAC-MD5-96 (RFC 2403): 64 steps over one word of every lane.
 #![allow(unsafe_code, reason = "the way into code that this CPU may lack the features for")]
-use super::lane::{Block, Lane, Span, advance, outers, states};
-use super::vector::{w32x8, w32x8l, w32x16};
+use super::lane::{Block, Lane, Message, Span, WIDEST, advance, outers, spread, states};
+use super::vector::{Piece, w32x8, w32x8l, w32x16};
 
 /// ⌊2³²·|sin(i + 1)|⌋.
 #[rustfmt::skip]
@@ -83,7 +83,7 @@ macro_rules! md5 {
             /// The CPU has the features named in the attribute.
             #[target_feature(enable = $features)]
             pub unsafe fn run(lanes: &mut [&mut Lane<'_, 4, 2>], steps: usize) {
-                let mut state = $v::words::<0, 2>(&states::<LANES, 4, 2>(lanes));
+                let mut state = words(&states::<LANES, 4, 2>(lanes));
                 let mut done = 0;
                 while done < steps {
                     let span = Span::<LANES, 4>::of(lanes, done, steps - done);
@@ -99,15 +99,50 @@ macro_rules! md5 {
             /// The CPU has the features named in the attribute.
             #[target_feature(enable = $features)]
             pub unsafe fn outer(lanes: &mut [&mut Lane<'_, 4, 2>]) {
-                let [w0, w1, w2, w3] = $v::words::<0, 2>(&states::<LANES, 4, 2>(lanes));
+                let state = words(&states::<LANES, 4, 2>(lanes));
+                let to = digest(words(&outers::<LANES, 4, 2>(lanes)), state);
+                advance(lanes, to, 0);
+            }
+
+            /// # Safety
+            /// The CPU has the features named in the attribute.
+            #[target_feature(enable = $features)]
+            pub unsafe fn even(messages: &[Message<'_, 4, 2>]) -> [[Piece; WIDEST]; 2] {
+                let Some(messages) = messages.first_chunk::<LANES>() else {
+                    return [[[0; 16]; WIDEST]; 2];
+                };
+                let mut state = words(&messages.each_ref().map(|message| message.inner));
+                let body = Span::over(messages.each_ref().map(|message| message.body));
+                let tail = Span::over(messages.each_ref().map(|message| message.tail));
+                for at in 0..body.count() + tail.count() {
+                    let (span, at) = match at.checked_sub(body.count()) {
+                        None => (&body, at),
+                        Some(at) => (&tail, at),
+                    };
+                    state = compress!($v, state, message(&span.block(at)));
+                }
+                let outer = words(&messages.each_ref().map(|message| message.outer));
+                spread(digest(outer, state))
+            }
+
+            /// The outer hash, begun with `outer`, of the digest that `inner` is.
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn digest(outer: [V; 4], inner: [V; 4]) -> [[Piece; LANES]; 2] {
+                let [w0, w1, w2, w3] = inner;
                 let (one, zero) = ($v::splat(0x80), $v::splat(0));
                 let length = $v::splat(8 * (64 + 16));
                 let w = [
                     w0, w1, w2, w3, one, zero, zero, zero, //
                     zero, zero, zero, zero, zero, zero, length, zero,
                 ];
-                let state = compress!($v, $v::words::<0, 2>(&outers::<LANES, 4, 2>(lanes)), w);
-                advance(lanes, [$v::pieces(state), [[0; 16]; LANES]], 0);
+                [$v::pieces(compress!($v, outer, w)), [[0; 16]; LANES]]
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn words(from: &[&[Piece; 2]; LANES]) -> [V; 4] {
+                $v::words::<0, 2>(from)
             }
 
             #[inline]

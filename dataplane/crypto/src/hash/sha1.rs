@@ -1,7 +1,7 @@
 //! SHA-1 (FIPS 180-4 §6.1.2) in lanes: 80 rounds over one word of every lane.
 #![allow(unsafe_code, reason = "the way into code that this CPU may lack the features for")]
-use super::lane::{Lane, Span, advance, outers, states};
-use super::vector::{w32x8, w32x8l, w32x16};
+use super::lane::{Lane, Message, Span, WIDEST, advance, outers, spread, states};
+use super::vector::{Piece, w32x8, w32x8l, w32x16};
 
 /// The word of round `$t`: one of the block's for the first 16, then expanded in place.
 macro_rules! word {
@@ -61,16 +61,13 @@ macro_rules! sha1 {
     ($name:ident, $features:literal, $v:ident) => {
         pub(super) mod $name {
             use super::*;
-            use $v::LANES;
+            use $v::{LANES, V};
 
             /// # Safety
             /// The CPU has the features named in the attribute.
             #[target_feature(enable = $features)]
             pub unsafe fn run(lanes: &mut [&mut Lane<'_, 4, 2>], steps: usize) {
-                let from = &states::<LANES, 4, 2>(lanes);
-                let [a, b, c, d] = $v::words::<0, 2>(from);
-                let [e, unused @ ..] = $v::words::<1, 2>(from);
-                let mut state = [a, b, c, d, e];
+                let mut state = words(&states::<LANES, 4, 2>(lanes));
                 let mut done = 0;
                 while done < steps {
                     let span = Span::<LANES, 4>::of(lanes, done, steps - done);
@@ -79,29 +76,65 @@ macro_rules! sha1 {
                     }
                     done += span.count();
                 }
-                let ([a, b, c, d, e], [f, g, h]) = (state, unused);
-                advance(lanes, [$v::pieces([a, b, c, d]), $v::pieces([e, f, g, h])], steps);
+                let ([a, b, c, d, e], zero) = (state, $v::splat(0));
+                advance(
+                    lanes,
+                    [$v::pieces([a, b, c, d]), $v::pieces([e, zero, zero, zero])],
+                    steps,
+                );
             }
 
             /// # Safety
             /// The CPU has the features named in the attribute.
             #[target_feature(enable = $features)]
             pub unsafe fn outer(lanes: &mut [&mut Lane<'_, 4, 2>]) {
-                let from = &states::<LANES, 4, 2>(lanes);
-                let [w0, w1, w2, w3] = $v::words::<0, 2>(from);
-                let [w4, ..] = $v::words::<1, 2>(from);
+                let state = words(&states::<LANES, 4, 2>(lanes));
+                let to = digest(words(&outers::<LANES, 4, 2>(lanes)), state);
+                advance(lanes, to, 0);
+            }
+
+            /// # Safety
+            /// The CPU has the features named in the attribute.
+            #[target_feature(enable = $features)]
+            pub unsafe fn even(messages: &[Message<'_, 4, 2>]) -> [[Piece; WIDEST]; 2] {
+                let Some(messages) = messages.first_chunk::<LANES>() else {
+                    return [[[0; 16]; WIDEST]; 2];
+                };
+                let mut state = words(&messages.each_ref().map(|message| message.inner));
+                let body = Span::over(messages.each_ref().map(|message| message.body));
+                let tail = Span::over(messages.each_ref().map(|message| message.tail));
+                for at in 0..body.count() + tail.count() {
+                    let (span, at) = match at.checked_sub(body.count()) {
+                        None => (&body, at),
+                        Some(at) => (&tail, at),
+                    };
+                    state = compress!($v, state, $v::message_be(&span.block(at)));
+                }
+                let outer = words(&messages.each_ref().map(|message| message.outer));
+                spread(digest(outer, state))
+            }
+
+            /// The outer hash, begun with `outer`, of the digest that `inner` is.
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn digest(outer: [V; 5], inner: [V; 5]) -> [[Piece; LANES]; 2] {
+                let [w0, w1, w2, w3, w4] = inner;
                 let (one, zero) = ($v::splat(1 << 31), $v::splat(0));
                 let length = $v::splat(8 * (64 + 20));
                 let w = [
                     w0, w1, w2, w3, w4, one, zero, zero, //
                     zero, zero, zero, zero, zero, zero, zero, length,
                 ];
-                let from = &outers::<LANES, 4, 2>(lanes);
+                let [a, b, c, d, e] = compress!($v, outer, w);
+                [$v::pieces_be([a, b, c, d]), $v::pieces_be([e, zero, zero, zero])]
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn words(from: &[&[Piece; 2]; LANES]) -> [V; 5] {
                 let [a, b, c, d] = $v::words::<0, 2>(from);
                 let [e, ..] = $v::words::<1, 2>(from);
-                let [a, b, c, d, e] = compress!($v, [a, b, c, d, e], w);
-                let to = [$v::pieces_be([a, b, c, d]), $v::pieces_be([e, zero, zero, zero])];
-                advance(lanes, to, 0);
+                [a, b, c, d, e]
             }
         }
     };

@@ -1,7 +1,7 @@
 //! SHA-256 and SHA-384/512 (FIPS 180-4 §6.2.2, §6.4.2) in lanes: the same rounds over words of 32 and of 64
 //! bits, with other rotations and constants.
 #![allow(unsafe_code, reason = "the way into code that this CPU may lack the features for")]
-use super::lane::{Block, Lane, Span, advance, outers, states};
+use super::lane::{Block, Lane, Message, Span, WIDEST, advance, outers, spread, states};
 use super::vector::{Piece, w32x8, w32x8l, w32x16, w64x4, w64x4l, w64x8};
 
 /// FIPS 180-4 §4.2.2 and §4.2.3: SHA-256's constants are the upper halves of SHA-512's first 64.
@@ -146,15 +146,50 @@ macro_rules! sha256 {
             /// The CPU has the features named in the attribute.
             #[target_feature(enable = $features)]
             pub unsafe fn outer(lanes: &mut [&mut Lane<'_, 4, 2>]) {
-                let [w0, w1, w2, w3, w4, w5, w6, w7] = words(&states::<LANES, 4, 2>(lanes));
+                let state = words(&states::<LANES, 4, 2>(lanes));
+                let to = digest(words(&outers::<LANES, 4, 2>(lanes)), state);
+                advance(lanes, to, 0);
+            }
+
+            /// # Safety
+            /// The CPU has the features named in the attribute.
+            #[target_feature(enable = $features)]
+            pub unsafe fn even(messages: &[Message<'_, 4, 2>]) -> [[Piece; WIDEST]; 2] {
+                let Some(messages) = messages.first_chunk::<LANES>() else {
+                    return [[[0; 16]; WIDEST]; 2];
+                };
+                let mut state = words(&messages.each_ref().map(|message| message.inner));
+                let body = Span::over(messages.each_ref().map(|message| message.body));
+                let tail = Span::over(messages.each_ref().map(|message| message.tail));
+                for at in 0..body.count() + tail.count() {
+                    let (span, at) = match at.checked_sub(body.count()) {
+                        None => (&body, at),
+                        Some(at) => (&tail, at),
+                    };
+                    state = compress!(
+                        round32,
+                        $v,
+                        [0 16 32 48],
+                        state,
+                        $v::message_be(&span.block(at))
+                    );
+                }
+                let outer = words(&messages.each_ref().map(|message| message.outer));
+                spread(digest(outer, state))
+            }
+
+            /// The outer hash, begun with `outer`, of the digest that `inner` is.
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn digest(outer: [V; 8], inner: [V; 8]) -> [[Piece; LANES]; 2] {
+                let [w0, w1, w2, w3, w4, w5, w6, w7] = inner;
                 let (one, zero) = ($v::splat(1 << 31), $v::splat(0));
                 let length = $v::splat(8 * (64 + 32));
                 let w = [
                     w0, w1, w2, w3, w4, w5, w6, w7, one, zero, zero, zero, zero, zero, zero, length,
                 ];
-                let [a, b, c, d, e, f, g, h] = compress!(round32, $v, [0 16 32 48], words(&outers::<LANES, 4, 2>(lanes)), w);
-                let to = [$v::pieces_be([a, b, c, d]), $v::pieces_be([e, f, g, h])];
-                advance(lanes, to, 0);
+                let [a, b, c, d, e, f, g, h] = compress!(round32, $v, [0 16 32 48], outer, w);
+                [$v::pieces_be([a, b, c, d]), $v::pieces_be([e, f, g, h])]
             }
 
             #[inline]
@@ -203,21 +238,58 @@ macro_rules! sha512 {
             /// The CPU has the features named in the attribute.
             #[target_feature(enable = $features)]
             pub unsafe fn outer<const DIGEST: u64>(lanes: &mut [&mut Lane<'_, 8, 4>]) {
-                let [w0, w1, w2, w3, w4, w5, w6, w7] = words(&states::<LANES, 8, 4>(lanes));
+                let state = words(&states::<LANES, 8, 4>(lanes));
+                let to = digest::<DIGEST>(words(&outers::<LANES, 8, 4>(lanes)), state);
+                advance(lanes, to, 0);
+            }
+
+            /// Of digests of `DIGEST` octets: 48 or 64.
+            ///
+            /// # Safety
+            /// The CPU has the features named in the attribute.
+            #[target_feature(enable = $features)]
+            pub unsafe fn even<const DIGEST: u64>(messages: &[Message<'_, 8, 4>]) -> [[Piece; WIDEST]; 4] {
+                let Some(messages) = messages.first_chunk::<LANES>() else {
+                    return [[[0; 16]; WIDEST]; 4];
+                };
+                let mut state = words(&messages.each_ref().map(|message| message.inner));
+                let body = Span::over(messages.each_ref().map(|message| message.body));
+                let tail = Span::over(messages.each_ref().map(|message| message.tail));
+                for at in 0..body.count() + tail.count() {
+                    let (span, at) = match at.checked_sub(body.count()) {
+                        None => (&body, at),
+                        Some(at) => (&tail, at),
+                    };
+                    state = compress!(
+                        round64,
+                        $v,
+                        [0 16 32 48 64],
+                        state,
+                        message(&span.block(at))
+                    );
+                }
+                let outer = words(&messages.each_ref().map(|message| message.outer));
+                spread(digest::<DIGEST>(outer, state))
+            }
+
+            /// The outer hash, begun with `outer`, of the digest that `inner` is.
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn digest<const DIGEST: u64>(outer: [V; 8], inner: [V; 8]) -> [[Piece; LANES]; 4] {
+                let [w0, w1, w2, w3, w4, w5, w6, w7] = inner;
                 let (one, zero) = ($v::splat(1 << 63), $v::splat(0));
                 let length = $v::splat(8 * (128 + DIGEST));
                 let [w6, w7, w8] = if DIGEST == 48 { [one, zero, zero] } else { [w6, w7, one] };
                 let w = [
                     w0, w1, w2, w3, w4, w5, w6, w7, w8, zero, zero, zero, zero, zero, zero, length,
                 ];
-                let [a, b, c, d, e, f, g, h] = compress!(round64, $v, [0 16 32 48 64], words(&outers::<LANES, 8, 4>(lanes)), w);
-                let to = [
+                let [a, b, c, d, e, f, g, h] = compress!(round64, $v, [0 16 32 48 64], outer, w);
+                [
                     $v::pieces_be([a, b]),
                     $v::pieces_be([c, d]),
                     $v::pieces_be([e, f]),
                     $v::pieces_be([g, h]),
-                ];
-                advance(lanes, to, 0);
+                ]
             }
 
             #[inline]

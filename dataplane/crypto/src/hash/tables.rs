@@ -57,52 +57,170 @@ pub(super) fn avx512<H: Hash<P, S>, const P: usize, const S: usize>(
 // messages takes 88, 108, 142, 208 and 403 cycles, so 9 to 12 are best split: 8 lanes, the rest by SHA-NI.
 // The bound is the vector unit: 10.2 operations a round and the transposition, 373 cycles for 16 lanes.
 static SHA1_AVX512_SHANI: Ladder<4, 2> = Ladder(&[
-    Rung { most: 1, lanes: 1, run: shani::sha1::<1>, outer: shani::sha1_outer::<1> },
-    Rung { most: 2, lanes: 2, run: shani::sha1::<2>, outer: shani::sha1_outer::<2> },
-    Rung { most: 4, lanes: 4, run: shani::sha1::<4>, outer: shani::sha1_outer::<4> },
-    Rung { most: 12, lanes: 8, run: sha1::x8l::run, outer: sha1::x8l::outer },
-    Rung { most: 16, lanes: 16, run: sha1::x16::run, outer: sha1::x16::outer },
+    Rung { most: 1, lanes: 1, run: shani::sha1::<1>, outer: shani::sha1_outer::<1>, even: None },
+    Rung { most: 2, lanes: 2, run: shani::sha1::<2>, outer: shani::sha1_outer::<2>, even: None },
+    Rung { most: 4, lanes: 4, run: shani::sha1::<4>, outer: shani::sha1_outer::<4>, even: None },
+    Rung {
+        most: 12,
+        lanes: 8,
+        run: sha1::x8l::run,
+        outer: sha1::x8l::outer,
+        even: Some(sha1::x8l::even),
+    },
+    Rung {
+        most: 16,
+        lanes: 16,
+        run: sha1::x16::run,
+        outer: sha1::x16::outer,
+        even: Some(sha1::x16::even),
+    },
 ]);
 static SHA1_AVX512: Ladder<4, 2> = Ladder(&[
-    Rung { most: 8, lanes: 8, run: sha1::x8l::run, outer: sha1::x8l::outer },
-    Rung { most: 16, lanes: 16, run: sha1::x16::run, outer: sha1::x16::outer },
+    Rung {
+        most: 8,
+        lanes: 8,
+        run: sha1::x8l::run,
+        outer: sha1::x8l::outer,
+        even: Some(sha1::x8l::even),
+    },
+    Rung {
+        most: 16,
+        lanes: 16,
+        run: sha1::x16::run,
+        outer: sha1::x16::outer,
+        even: Some(sha1::x16::even),
+    },
 ]);
 // AVX2 has no rotation: 8 lanes take 0.64, more than four messages by SHA-NI.
 static SHA1_AVX2_SHANI: Ladder<4, 2> = Ladder(&[
-    Rung { most: 1, lanes: 1, run: shani::sha1::<1>, outer: shani::sha1_outer::<1> },
-    Rung { most: 2, lanes: 2, run: shani::sha1::<2>, outer: shani::sha1_outer::<2> },
-    Rung { most: 4, lanes: 4, run: shani::sha1::<4>, outer: shani::sha1_outer::<4> },
+    Rung { most: 1, lanes: 1, run: shani::sha1::<1>, outer: shani::sha1_outer::<1>, even: None },
+    Rung { most: 2, lanes: 2, run: shani::sha1::<2>, outer: shani::sha1_outer::<2>, even: None },
+    Rung { most: 4, lanes: 4, run: shani::sha1::<4>, outer: shani::sha1_outer::<4>, even: None },
 ]);
-static SHA1_AVX2: Ladder<4, 2> =
-    Ladder(&[Rung { most: 8, lanes: 8, run: sha1::x8::run, outer: sha1::x8::outer }]);
+static SHA1_AVX2: Ladder<4, 2> = Ladder(&[Rung {
+    most: 8,
+    lanes: 8,
+    run: sha1::x8::run,
+    outer: sha1::x8::outer,
+    even: Some(sha1::x8::even),
+}]);
 
 // SHA instructions 1.47 alone, 0.80 with 2 messages, 0.75 with 3 (the SHA unit is then full); 8 lanes 0.77,
 // 16 lanes 0.74. A block of all messages takes 94, 105, 144, 392 and 758 cycles. Three messages do not divide
 // 4, hence 2 + 2. The bounds are 45 cycles a block for the SHA unit (64 core cycles of SHA256RNDS2 and the
 // message's expansion) and 38 for the lanes.
 static SHA256_AVX512_SHANI: Ladder<4, 2> = Ladder(&[
-    Rung { most: 1, lanes: 1, run: shani::sha256::<1>, outer: shani::sha256_outer::<1> },
-    Rung { most: 2, lanes: 2, run: shani::sha256::<2>, outer: shani::sha256_outer::<2> },
-    Rung { most: 3, lanes: 3, run: shani::sha256::<3>, outer: shani::sha256_outer::<3> },
-    Rung { most: 4, lanes: 2, run: shani::sha256::<2>, outer: shani::sha256_outer::<2> },
-    Rung { most: 7, lanes: 3, run: shani::sha256::<3>, outer: shani::sha256_outer::<3> },
-    Rung { most: 14, lanes: 8, run: sha2::sha256_x8l::run, outer: sha2::sha256_x8l::outer },
-    Rung { most: 16, lanes: 16, run: sha2::sha256_x16::run, outer: sha2::sha256_x16::outer },
+    Rung {
+        most: 1,
+        lanes: 1,
+        run: shani::sha256::<1>,
+        outer: shani::sha256_outer::<1>,
+        even: None,
+    },
+    Rung {
+        most: 2,
+        lanes: 2,
+        run: shani::sha256::<2>,
+        outer: shani::sha256_outer::<2>,
+        even: None,
+    },
+    Rung {
+        most: 3,
+        lanes: 3,
+        run: shani::sha256::<3>,
+        outer: shani::sha256_outer::<3>,
+        even: None,
+    },
+    Rung {
+        most: 4,
+        lanes: 2,
+        run: shani::sha256::<2>,
+        outer: shani::sha256_outer::<2>,
+        even: None,
+    },
+    Rung {
+        most: 7,
+        lanes: 3,
+        run: shani::sha256::<3>,
+        outer: shani::sha256_outer::<3>,
+        even: None,
+    },
+    Rung {
+        most: 14,
+        lanes: 8,
+        run: sha2::sha256_x8l::run,
+        outer: sha2::sha256_x8l::outer,
+        even: Some(sha2::sha256_x8l::even),
+    },
+    Rung {
+        most: 16,
+        lanes: 16,
+        run: sha2::sha256_x16::run,
+        outer: sha2::sha256_x16::outer,
+        even: Some(sha2::sha256_x16::even),
+    },
 ]);
 static SHA256_AVX512: Ladder<4, 2> = Ladder(&[
-    Rung { most: 8, lanes: 8, run: sha2::sha256_x8l::run, outer: sha2::sha256_x8l::outer },
-    Rung { most: 16, lanes: 16, run: sha2::sha256_x16::run, outer: sha2::sha256_x16::outer },
+    Rung {
+        most: 8,
+        lanes: 8,
+        run: sha2::sha256_x8l::run,
+        outer: sha2::sha256_x8l::outer,
+        even: Some(sha2::sha256_x8l::even),
+    },
+    Rung {
+        most: 16,
+        lanes: 16,
+        run: sha2::sha256_x16::run,
+        outer: sha2::sha256_x16::outer,
+        even: Some(sha2::sha256_x16::even),
+    },
 ]);
 // AVX2's 8 lanes take 1.42: never where there is SHA-NI.
 static SHA256_AVX2_SHANI: Ladder<4, 2> = Ladder(&[
-    Rung { most: 1, lanes: 1, run: shani::sha256::<1>, outer: shani::sha256_outer::<1> },
-    Rung { most: 2, lanes: 2, run: shani::sha256::<2>, outer: shani::sha256_outer::<2> },
-    Rung { most: 3, lanes: 3, run: shani::sha256::<3>, outer: shani::sha256_outer::<3> },
-    Rung { most: 4, lanes: 2, run: shani::sha256::<2>, outer: shani::sha256_outer::<2> },
-    Rung { most: 5, lanes: 3, run: shani::sha256::<3>, outer: shani::sha256_outer::<3> },
+    Rung {
+        most: 1,
+        lanes: 1,
+        run: shani::sha256::<1>,
+        outer: shani::sha256_outer::<1>,
+        even: None,
+    },
+    Rung {
+        most: 2,
+        lanes: 2,
+        run: shani::sha256::<2>,
+        outer: shani::sha256_outer::<2>,
+        even: None,
+    },
+    Rung {
+        most: 3,
+        lanes: 3,
+        run: shani::sha256::<3>,
+        outer: shani::sha256_outer::<3>,
+        even: None,
+    },
+    Rung {
+        most: 4,
+        lanes: 2,
+        run: shani::sha256::<2>,
+        outer: shani::sha256_outer::<2>,
+        even: None,
+    },
+    Rung {
+        most: 5,
+        lanes: 3,
+        run: shani::sha256::<3>,
+        outer: shani::sha256_outer::<3>,
+        even: None,
+    },
 ]);
-static SHA256_AVX2: Ladder<4, 2> =
-    Ladder(&[Rung { most: 8, lanes: 8, run: sha2::sha256_x8::run, outer: sha2::sha256_x8::outer }]);
+static SHA256_AVX2: Ladder<4, 2> = Ladder(&[Rung {
+    most: 8,
+    lanes: 8,
+    run: sha2::sha256_x8::run,
+    outer: sha2::sha256_x8::outer,
+    even: Some(sha2::sha256_x8::even),
+}]);
 
 // 4 lanes 0.94, 8 lanes 0.90; in AVX2 4 lanes 1.76.
 static SHA384_AVX512: Ladder<8, 4> = sha512_avx512::<48>();
@@ -119,12 +237,14 @@ const fn sha512_avx512<const DIGEST: u64>() -> Ladder<8, 4> {
                 lanes: 4,
                 run: sha2::sha512_x4l::run,
                 outer: sha2::sha512_x4l::outer::<DIGEST>,
+                even: Some(sha2::sha512_x4l::even::<DIGEST>),
             },
             Rung {
                 most: 8,
                 lanes: 8,
                 run: sha2::sha512_x8::run,
                 outer: sha2::sha512_x8::outer::<DIGEST>,
+                even: Some(sha2::sha512_x8::even::<DIGEST>),
             },
         ])
     }
@@ -138,6 +258,7 @@ const fn sha512_avx2<const DIGEST: u64>() -> Ladder<8, 4> {
             lanes: 4,
             run: sha2::sha512_x4::run,
             outer: sha2::sha512_x4::outer::<DIGEST>,
+            even: Some(sha2::sha512_x4::even::<DIGEST>),
         }]
     };
     Ladder(x4)
@@ -146,11 +267,28 @@ const fn sha512_avx2<const DIGEST: u64>() -> Ladder<8, 4> {
 // 8 lanes 0.49, 16 lanes 0.31 (each step waits for the last, so the wide vectors cost little more); in AVX2
 // 8 lanes 0.57.
 static MD5_AVX512: Ladder<4, 2> = Ladder(&[
-    Rung { most: 8, lanes: 8, run: md5::x8l::run, outer: md5::x8l::outer },
-    Rung { most: 16, lanes: 16, run: md5::x16::run, outer: md5::x16::outer },
+    Rung {
+        most: 8,
+        lanes: 8,
+        run: md5::x8l::run,
+        outer: md5::x8l::outer,
+        even: Some(md5::x8l::even),
+    },
+    Rung {
+        most: 16,
+        lanes: 16,
+        run: md5::x16::run,
+        outer: md5::x16::outer,
+        even: Some(md5::x16::even),
+    },
 ]);
-static MD5_AVX2: Ladder<4, 2> =
-    Ladder(&[Rung { most: 8, lanes: 8, run: md5::x8::run, outer: md5::x8::outer }]);
+static MD5_AVX2: Ladder<4, 2> = Ladder(&[Rung {
+    most: 8,
+    lanes: 8,
+    run: md5::x8::run,
+    outer: md5::x8::outer,
+    even: Some(md5::x8::even),
+}]);
 
 pub(super) struct Md5;
 pub(super) struct Sha1;

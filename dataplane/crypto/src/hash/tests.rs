@@ -17,10 +17,15 @@ type Tier = (&'static str, Integrity, bool, MacKernel);
 
 /// A ladder of one rung: that kernel alone, whatever the number of jobs.
 macro_rules! alone {
-    ($which:ident, $hash:ident<$p:literal, $s:literal>, $lanes:literal, $run:expr, $outer:expr, $runs:expr) => {
+    ($which:ident, $hash:ident<$p:literal, $s:literal>, $lanes:literal, $run:expr, $outer:expr, $even:expr, $runs:expr) => {
         (stringify!($run), $which, $runs, |jobs: &mut [MacJob<'_>]| {
-            static ALONE: Ladder<$p, $s> =
-                Ladder(&[Rung { most: $lanes, lanes: $lanes, run: $run, outer: $outer }]);
+            static ALONE: Ladder<$p, $s> = Ladder(&[Rung {
+                most: $lanes,
+                lanes: $lanes,
+                run: $run,
+                outer: $outer,
+                even: $even,
+            }]);
             avx2::<$hash, $p, $s>(&ALONE, jobs);
         })
     };
@@ -35,26 +40,26 @@ fn tiers() -> Vec<Tier> {
     let sha = is_x86_feature_detected!("sha") && avx2;
     let sha1_rounds = sha && !cfg!(miri); // Miri knows SHA-256's instructions only
     let mut tiers: Vec<Tier> = vec![
-        alone!(HmacMd5_96, Md5<4, 2>, 8, md5::x8::run, md5::x8::outer, avx2),
-        alone!(HmacMd5_96, Md5<4, 2>, 8, md5::x8l::run, md5::x8l::outer, avx512),
-        alone!(HmacMd5_96, Md5<4, 2>, 16, md5::x16::run, md5::x16::outer, avx512),
-        alone!(HmacSha1_96, Sha1<4, 2>, 1, shani::sha1::<1>, shani::sha1_outer::<1>, sha1_rounds),
-        alone!(HmacSha1_96, Sha1<4, 2>, 2, shani::sha1::<2>, shani::sha1_outer::<2>, sha1_rounds),
-        alone!(HmacSha1_96, Sha1<4, 2>, 4, shani::sha1::<4>, shani::sha1_outer::<4>, sha1_rounds),
-        alone!(HmacSha1_96, Sha1<4, 2>, 8, sha1::x8::run, sha1::x8::outer, avx2),
-        alone!(HmacSha1_96, Sha1<4, 2>, 8, sha1::x8l::run, sha1::x8l::outer, avx512),
-        alone!(HmacSha1_96, Sha1<4, 2>, 16, sha1::x16::run, sha1::x16::outer, avx512),
-        alone!(HmacSha2_256_128, Sha256<4, 2>, 1, shani::sha256::<1>, shani::sha256_outer::<1>, sha),
-        alone!(HmacSha2_256_128, Sha256<4, 2>, 2, shani::sha256::<2>, shani::sha256_outer::<2>, sha),
-        alone!(HmacSha2_256_128, Sha256<4, 2>, 3, shani::sha256::<3>, shani::sha256_outer::<3>, sha),
-        alone!(HmacSha2_256_128, Sha256<4, 2>, 8, sha2::sha256_x8::run, sha2::sha256_x8::outer, avx2),
-        alone!(HmacSha2_256_128, Sha256<4, 2>, 8, sha2::sha256_x8l::run, sha2::sha256_x8l::outer, avx512),
-        alone!(HmacSha2_256_128, Sha256<4, 2>, 16, sha2::sha256_x16::run, sha2::sha256_x16::outer, avx512),
-        alone!(HmacSha2_384_192, Sha384<8, 4>, 4, sha2::sha512_x4::run, sha2::sha512_x4::outer::<48>, avx2),
-        alone!(HmacSha2_384_192, Sha384<8, 4>, 8, sha2::sha512_x8::run, sha2::sha512_x8::outer::<48>, avx512),
-        alone!(HmacSha2_512_256, Sha512<8, 4>, 4, sha2::sha512_x4::run, sha2::sha512_x4::outer::<64>, avx2),
-        alone!(HmacSha2_512_256, Sha512<8, 4>, 4, sha2::sha512_x4l::run, sha2::sha512_x4l::outer::<64>, avx512),
-        alone!(HmacSha2_512_256, Sha512<8, 4>, 8, sha2::sha512_x8::run, sha2::sha512_x8::outer::<64>, avx512),
+        alone!(HmacMd5_96, Md5<4, 2>, 8, md5::x8::run, md5::x8::outer, Some(md5::x8::even), avx2),
+        alone!(HmacMd5_96, Md5<4, 2>, 8, md5::x8l::run, md5::x8l::outer, Some(md5::x8l::even), avx512),
+        alone!(HmacMd5_96, Md5<4, 2>, 16, md5::x16::run, md5::x16::outer, Some(md5::x16::even), avx512),
+        alone!(HmacSha1_96, Sha1<4, 2>, 1, shani::sha1::<1>, shani::sha1_outer::<1>, None, sha1_rounds),
+        alone!(HmacSha1_96, Sha1<4, 2>, 2, shani::sha1::<2>, shani::sha1_outer::<2>, None, sha1_rounds),
+        alone!(HmacSha1_96, Sha1<4, 2>, 4, shani::sha1::<4>, shani::sha1_outer::<4>, None, sha1_rounds),
+        alone!(HmacSha1_96, Sha1<4, 2>, 8, sha1::x8::run, sha1::x8::outer, Some(sha1::x8::even), avx2),
+        alone!(HmacSha1_96, Sha1<4, 2>, 8, sha1::x8l::run, sha1::x8l::outer, Some(sha1::x8l::even), avx512),
+        alone!(HmacSha1_96, Sha1<4, 2>, 16, sha1::x16::run, sha1::x16::outer, Some(sha1::x16::even), avx512),
+        alone!(HmacSha2_256_128, Sha256<4, 2>, 1, shani::sha256::<1>, shani::sha256_outer::<1>, None, sha),
+        alone!(HmacSha2_256_128, Sha256<4, 2>, 2, shani::sha256::<2>, shani::sha256_outer::<2>, None, sha),
+        alone!(HmacSha2_256_128, Sha256<4, 2>, 3, shani::sha256::<3>, shani::sha256_outer::<3>, None, sha),
+        alone!(HmacSha2_256_128, Sha256<4, 2>, 8, sha2::sha256_x8::run, sha2::sha256_x8::outer, Some(sha2::sha256_x8::even), avx2),
+        alone!(HmacSha2_256_128, Sha256<4, 2>, 8, sha2::sha256_x8l::run, sha2::sha256_x8l::outer, Some(sha2::sha256_x8l::even), avx512),
+        alone!(HmacSha2_256_128, Sha256<4, 2>, 16, sha2::sha256_x16::run, sha2::sha256_x16::outer, Some(sha2::sha256_x16::even), avx512),
+        alone!(HmacSha2_384_192, Sha384<8, 4>, 4, sha2::sha512_x4::run, sha2::sha512_x4::outer::<48>, Some(sha2::sha512_x4::even::<48>), avx2),
+        alone!(HmacSha2_384_192, Sha384<8, 4>, 8, sha2::sha512_x8::run, sha2::sha512_x8::outer::<48>, Some(sha2::sha512_x8::even::<48>), avx512),
+        alone!(HmacSha2_512_256, Sha512<8, 4>, 4, sha2::sha512_x4::run, sha2::sha512_x4::outer::<64>, Some(sha2::sha512_x4::even::<64>), avx2),
+        alone!(HmacSha2_512_256, Sha512<8, 4>, 4, sha2::sha512_x4l::run, sha2::sha512_x4l::outer::<64>, Some(sha2::sha512_x4l::even::<64>), avx512),
+        alone!(HmacSha2_512_256, Sha512<8, 4>, 8, sha2::sha512_x8::run, sha2::sha512_x8::outer::<64>, Some(sha2::sha512_x8::even::<64>), avx512),
     ];
     for (name, table, runs) in [("AVX2", &AVX2, avx2), ("AVX512", &AVX512, avx512)] {
         tiers.extend([

@@ -1,6 +1,6 @@
 //! Chains of blocks, each block of which must wait for the one before it: CBC encryption, and the MACs made
 //! of it. One chain leaves the AES unit idle most of the time, so many run side by side, a lane each.
-use super::lanes::{Chained, Idle, Lanes, Paces, round_keys};
+use super::lanes::{Chained, Idle, Lanes, Paces, one_length, round_keys};
 use super::vector::{Block, Blocks};
 use crate::aes::EncryptKey;
 
@@ -18,6 +18,7 @@ pub(crate) struct Chain<'a> {
 
 impl<'a> Chained<'a> for Chain<'a> {
     type Part = &'a [Block];
+    const WHOLE: bool = false;
 
     fn key(&self) -> &'a EncryptKey {
         self.key
@@ -136,15 +137,32 @@ macro_rules! chains {
 
             #[target_feature(enable = $features)]
             fn keyed<'a, J: Chained<'a>, const KEYS: usize>(chains: &mut [J]) {
-                let Some(keys) = chains.first().and_then(round_keys) else { return };
-                let mut lanes = Lanes::<J, KEYS>::new(chains, keys);
-                lanes.fill(WIDTH, PACES);
+                let Some(keys) = chains.first().and_then(round_keys::<J, KEYS>) else { return };
                 let mut schedules = vector::schedules(keys);
+                match one_length(chains).filter(|_| J::WHOLE) {
+                    Some(count) => {
+                        for chains in chains.chunks_mut(VECTORS * WIDTH) {
+                            in_lanes(Lanes::even(chains, keys, count), &mut schedules);
+                        }
+                    }
+                    None => {
+                        let mut lanes = Lanes::new(chains, keys);
+                        lanes.fill(WIDTH, PACES);
+                        in_lanes(lanes, &mut schedules);
+                    }
+                }
+            }
+
+            #[target_feature(enable = $features)]
+            fn in_lanes<'a, J: Chained<'a>, const KEYS: usize>(
+                mut lanes: Lanes<'_, 'a, J, KEYS>,
+                schedules: &mut [Schedule<'a, KEYS>; VECTORS],
+            ) {
                 let mut idle = Idle::new();
                 while lanes.active() > 0 {
-                    renew(&mut lanes, &mut schedules);
+                    renew(&mut lanes, schedules);
                     match lanes.active().div_ceil(WIDTH) {
-                        $(..=$count => $step(&mut lanes, &schedules, &mut idle),)+
+                        $(..=$count => $step(&mut lanes, schedules, &mut idle),)+
                         _ => return,
                     }
                 }

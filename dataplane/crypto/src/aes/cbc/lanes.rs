@@ -17,6 +17,8 @@ const IDLE: usize = 32;
 pub(in crate::aes) trait Chained<'a> {
     /// Blocks that are only read, or that become the states.
     type Part: Blocks;
+    /// Whether there is only one part.
+    const WHOLE: bool;
     fn key(&self) -> &'a EncryptKey;
     /// What the first block is added to.
     fn state(&self) -> Block;
@@ -48,6 +50,8 @@ pub(super) struct Lanes<'j, 'a, J, const KEYS: usize> {
     pub starts: [*mut Block; MOST],
     left: [usize; MOST],
     job: [u8; MOST],
+    /// Whether all chains end together and none waits.
+    even: bool,
 }
 
 /// Where lanes without a chain work.
@@ -74,7 +78,23 @@ impl<'j, 'a, J: Chained<'a>, const KEYS: usize> Lanes<'j, 'a, J, KEYS> {
             starts: [core::ptr::null_mut(); MOST],
             left: [0; MOST],
             job: [0; MOST],
+            even: false,
         }
+    }
+
+    /// A lane for each of at most 16 chains of one part, all of `count` blocks.
+    #[inline(always)]
+    pub fn even(jobs: &'j mut [J], keys: &'a [Block; KEYS], count: usize) -> Self {
+        let mut lanes = Self { even: true, least: count, ..Self::new(jobs, keys) };
+        for (lane, job) in lanes.jobs.iter_mut().enumerate().take(MOST) {
+            if let (Some(keys), Some(part)) = (round_keys(job), job.take()) {
+                (lanes.keys[lane], lanes.state[lane]) = (keys, job.state());
+                lanes.starts[lane] = part.span().start;
+                lanes.active = lane + 1;
+            }
+        }
+        lanes.fresh = (1 << lanes.active) - 1;
+        lanes
     }
 
     /// Starts the longest chains, in as many lanes as is quickest.
@@ -106,6 +126,9 @@ impl<'j, 'a, J: Chained<'a>, const KEYS: usize> Lanes<'j, 'a, J, KEYS> {
 
     /// All lanes have done `count` blocks: on to the next part, or the next chain, or close ranks.
     pub fn done(&mut self, count: usize) {
+        if self.even {
+            return self.all_done(count);
+        }
         self.least = usize::MAX;
         for lane in (0..self.active).rev() {
             self.starts[lane] = self.starts[lane].wrapping_add(count);
@@ -118,6 +141,20 @@ impl<'j, 'a, J: Chained<'a>, const KEYS: usize> Lanes<'j, 'a, J, KEYS> {
                 }
             }
             self.least = self.least.min(self.left[lane]);
+        }
+    }
+
+    /// As [`done`](Self::done), where all chains end together.
+    #[inline(always)]
+    fn all_done(&mut self, count: usize) {
+        self.starts
+            .iter_mut()
+            .take(self.active)
+            .for_each(|start| *start = start.wrapping_add(count));
+        self.least -= count;
+        if self.least == 0 {
+            self.jobs.iter_mut().zip(self.state).for_each(|(job, state)| job.end(state));
+            self.active = 0;
         }
     }
 
@@ -161,6 +198,12 @@ pub(super) fn round_keys<'a, J: Chained<'a>, const KEYS: usize>(
     job: &J,
 ) -> Option<&'a [Block; KEYS]> {
     job.key().keys().first_chunk()
+}
+
+/// The blocks that each of the chains has, if it is the same number, and not none.
+pub(super) fn one_length<'a, J: Chained<'a>>(jobs: &[J]) -> Option<usize> {
+    let first = jobs.first().map(Chained::count).filter(|count| *count > 0)?;
+    jobs.iter().all(|job| job.count() == first).then_some(first)
 }
 
 /// A chain's length in blocks, above its place among the jobs: one word to sort by.
