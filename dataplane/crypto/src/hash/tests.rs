@@ -156,6 +156,21 @@ fn every_length_has_the_references_tag_with_and_without_the_high_half() {
     }
 }
 
+/// Enough for every kernel's lanes, and some that are left over.
+#[test]
+fn jobs_of_one_length_have_the_references_tags() {
+    let lengths = if cfg!(miri) { vec![130] } else { (0..=300).chain([1424]).collect() };
+    for tier in tiers() {
+        for &len in &lengths {
+            for parity in 0..2 {
+                let cases: Vec<_> =
+                    (0..19).map(|at| case(tier.1, 2 * (len + at) + parity, len)).collect();
+                check(&tier, &cases);
+            }
+        }
+    }
+}
+
 #[test]
 #[cfg_attr(miri, ignore = "minutes")]
 fn every_number_of_jobs_of_mixed_lengths_has_the_references_tags() {
