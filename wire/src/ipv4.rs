@@ -37,7 +37,8 @@ impl<'a> Ipv4<'a> {
         let bad = Malformed::BadLength { said: total, have: octets.len() };
         let packet = Self::split(header, octets.get(..total).ok_or(bad)?, header_len).ok_or(bad)?;
         packet.check_sum()?;
-        packet.check_fragment()
+        packet.check_fragment()?;
+        Ok(packet)
     }
 
     /// The same view of a packet quoted in an ICMP error: the payload may be cut short, and the checksum is
@@ -72,7 +73,7 @@ impl<'a> Ipv4<'a> {
     }
 
     /// The header checksum, options included (RFC 791 §3.1).
-    #[inline]
+    #[inline(always)]
     fn check_sum(&self) -> Result<(), Malformed> {
         let mut sum = checksum::sum(self.header);
         if !self.options.is_empty() {
@@ -81,17 +82,17 @@ impl<'a> Ipv4<'a> {
         if sum == 0xffff { Ok(()) } else { Err(Malformed::BadChecksum) }
     }
 
-    #[inline]
-    fn check_fragment(self) -> Result<Self, Malformed> {
+    #[inline(always)]
+    fn check_fragment(&self) -> Result<(), Malformed> {
         if self.flags_and_offset() & (MORE_FRAGMENTS | OFFSET) == 0 {
-            return Ok(self);
+            return Ok(());
         }
         let (offset, length) = (usize::from(self.fragment_offset()), self.payload.len());
         let beyond = offset + length + self.header_len() > usize::from(u16::MAX);
         if beyond || (self.more_fragments() && !length.is_multiple_of(8)) {
             return Err(Malformed::BadFragment { offset, length });
         }
-        Ok(self)
+        Ok(())
     }
 
     #[inline]

@@ -79,32 +79,52 @@ impl Shape {
 /// Seals or opens packets of one suite.
 pub(super) fn run<K: Kernel>(kernel: K, group: &mut [&mut K::Item<'_>], icv_len: usize) {
     for items in group.chunks_mut(AT_ONCE) {
-        if let Some(shape) = Shape::shared(items) {
-            of_class(kernel, items, Some(shape), icv_len);
-            continue;
-        }
-        let class = |item: &K::Item<'_>| class::<K>(item.packet().len().saturating_sub(icv_len));
-        let mut sorted: ArrayVec<_, AT_ONCE> =
-            by_class(items, class).into_iter().flatten().collect();
-        for items in sorted.chunk_by_mut(|a, b| class(a) == class(b)) {
-            let shape = Shape::shared(items);
-            of_class(kernel, items, shape, icv_len);
+        match Shape::shared(items) {
+            Some(shape) => {
+                let class = class::<K>(shape.len.saturating_sub(icv_len));
+                of_class(kernel, class, Run { items, shape: Some(shape), icv_len });
+            }
+            None => by_class(kernel, items, icv_len),
         }
     }
 }
 
-fn of_class<K: Kernel>(
-    kernel: K,
-    items: &mut [&mut K::Item<'_>],
-    shape: Option<Shape>,
-    icv_len: usize,
-) {
-    let octets = items.first().map_or(0, |item| item.packet().len().saturating_sub(icv_len));
+/// `items`, at most [`AT_ONCE`], in the order of classes: counted and put in place, without a comparison that
+/// a CPU would guess wrong half the time.
+#[allow(clippy::indexing_slicing, reason = "every class is below `CLASSES`")]
+fn by_class<K: Kernel>(kernel: K, items: &mut [&mut K::Item<'_>], icv_len: usize) {
+    let mut classes = [0; AT_ONCE];
+    let mut ends = [0_u8; CLASSES];
+    for (item, to) in items.iter().zip(&mut classes) {
+        *to = class::<K>(item.packet().len().saturating_sub(icv_len)) % CLASSES;
+        ends[*to] += 1;
+    }
+    let mut before = 0;
+    for end in &mut ends {
+        before += core::mem::replace(end, before);
+    }
+    let mut sorted = [const { None }; AT_ONCE];
+    for (item, class) in items.iter_mut().zip(classes) {
+        if let Some(place) = sorted.get_mut(usize::from(ends[class])) {
+            *place = Some(&mut **item);
+        }
+        ends[class] += 1;
+    }
+    let mut sorted: ArrayVec<_, AT_ONCE> = sorted.into_iter().flatten().collect();
+    let mut start = 0;
+    for (class, end) in ends.into_iter().enumerate() {
+        if let Some(items @ [_, ..]) = sorted.get_mut(start..end.into()) {
+            let shape = Shape::shared(items);
+            of_class(kernel, class, Run { items, shape, icv_len });
+        }
+        start = end.into();
+    }
+}
+
+fn of_class<K: Kernel>(kernel: K, class: usize, run: Run<'_, '_, K::Item<'_>>) {
+    let Run { items, shape, icv_len } = run;
     let run = Run { items: &mut *items, shape, icv_len };
-    let done = match class::<K>(octets) {
-        vectors if vectors < LONG => short(kernel, vectors, run),
-        _ => kernel.long(run),
-    };
+    let done = if class < LONG { short(kernel, class, run) } else { kernel.long(run) };
     if done.is_none() {
         items.iter_mut().for_each(|item| item.give_up());
     }
@@ -129,33 +149,6 @@ fn class<K: Kernel>(octets: usize) -> usize {
     let beyond = tail::blocks(octets).saturating_sub(tail::least::<K::Lanes>());
     let short = tail::vectors::<K::Lanes>(octets).min(LONG - 1);
     if beyond < of_group { short } else { (LONG + beyond / of_group).min(CLASSES - 1) }
-}
-
-/// `group`, at most [`AT_ONCE`], in the order of classes: counted and put in place, without a comparison that
-/// a CPU would guess wrong half the time.
-#[inline(always)]
-#[allow(clippy::indexing_slicing, reason = "every class is below `CLASSES`")]
-fn by_class<'g, T>(
-    group: &'g mut [&mut T],
-    class: impl Fn(&T) -> usize,
-) -> [Option<&'g mut T>; AT_ONCE] {
-    let mut next = [0_u8; CLASSES];
-    for item in group.iter() {
-        next[class(item) % CLASSES] += 1;
-    }
-    let mut before = 0;
-    for next in &mut next {
-        before += core::mem::replace(next, before);
-    }
-    let mut sorted = [const { None }; AT_ONCE];
-    for item in group {
-        let next = &mut next[class(item) % CLASSES];
-        if let Some(place) = sorted.get_mut(usize::from(*next)) {
-            *place = Some(&mut **item);
-        }
-        *next += 1;
-    }
-    sorted
 }
 
 /// Long packets are asked for when the one before their predecessor begins.
