@@ -15,7 +15,7 @@ const MEASURED: &str = "TSC cycles per packet of one call for each 32 packets, i
     the IV; rivals find the IV in the packet and the nonce ready made. Every contender has contexts of its own for each \
     SA and direction. In a round each contender seals and opens everything once untimed, then timed; rounds begin with \
     another contender. A pass is timed in eight parts; one that took more than twice the median was interrupted and counts \
-    as the median. Frames lie 2048 octets apart with the payload at octet 306 (256 frames 16,384 apart for sizes \
+    as the median. The very first case is run twice, and counts the second time. Frames lie 2048 octets apart with the payload at octet 306 (256 frames 16,384 apart for sizes \
     above 1678). Before, everybody was verified against `portable`.";
 
 /// A result file of `perf bench crypto`.

@@ -153,4 +153,8 @@ pub(super) fn rounds<L: Lanes, K: Keys<L>, const P: usize, const Q: usize>(
     if count > 12 {
         in_step!(l, keys, states, 12 13, |_: usize| ());
     }
+    // or a vector's last round might come before the others' last but one
+    for v in states.as_flattened_mut() {
+        l.fence(v);
+    }
 }
