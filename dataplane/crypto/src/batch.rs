@@ -57,7 +57,7 @@ pub fn seal(batch: &mut [Seal<'_>]) -> usize {
 fn seal_chunk(chunk: &mut [Seal<'_>]) -> usize {
     let Some(first) = chunk.first().map(|item| item.key) else { return 0 };
     if chunk.iter().all(|item| item.key.lane() == first.lane() && item.is_sound()) {
-        first.kernel()(&mut chunk.iter_mut().collect::<ArrayVec<_, CHUNK>>());
+        first.kernel()(&mut places(chunk));
         return 0;
     }
     let mut fit = ArrayVec::<_, CHUNK>::new();
@@ -80,6 +80,16 @@ fn seal_chunk(chunk: &mut [Seal<'_>]) -> usize {
         },
     );
     refused
+}
+
+/// Where each of at most [`CHUNK`] packets is found.
+#[inline(always)]
+fn places<T>(chunk: &mut [T]) -> ArrayVec<&mut T, CHUNK> {
+    let mut places = ArrayVec::new();
+    for item in chunk.iter_mut().take(CHUNK) {
+        places.push(item);
+    }
+    places
 }
 
 /// Calls `run` once for each lane. Packets of one lane stand together afterwards, in any order: what is moved is
@@ -111,7 +121,7 @@ fn open_chunk(chunk: &mut [Open<'_>]) {
     let Some(first) = chunk.first().map(|item| item.key) else { return };
     chunk.iter_mut().for_each(|item| item.verdict = Err(BadIcv));
     if chunk.iter().all(|item| item.key.lane() == first.lane() && item.is_sound()) {
-        return first.kernel()(&mut chunk.iter_mut().collect::<ArrayVec<_, CHUNK>>());
+        return first.kernel()(&mut places(chunk));
     }
     let mut fit: ArrayVec<_, CHUNK> = chunk.iter_mut().filter(|item| item.is_sound()).collect();
     by_lane(

@@ -311,7 +311,7 @@ fn verify(kernel: MacKernel, chunk: &mut [&mut Open<'_>], icv_len: usize) -> Opt
     }
     kernel(&mut jobs);
     for ((icv, verdict), job) in rest.iter_mut().zip(&jobs) {
-        if mac::same(job.tag.get(..icv.len())?, icv) {
+        if mac::same(job.tag.get(..icv_len)?, icv) {
             **verdict = Ok(());
         }
     }

@@ -319,10 +319,12 @@ unsafe fn evenly<H: Hash<P, S>, E: End, const P: usize, const S: usize>(
         // SAFETY: the caller's promise.
         unsafe { E::push(&mut tails, &Ending { covered, high: *high, ..first }) };
     }
-    let blocks = tails.len() / jobs.len().max(1);
     let mut messages = ArrayVec::<Message<'_, P, S>, WIDEST>::new();
-    for (job, tail) in jobs.iter().zip(tails.chunks(blocks.max(1))).take(WIDEST) {
+    let mut rest = tails.as_slice();
+    for job in jobs.iter().take(WIDEST) {
+        let (tail, behind) = rest.split_at(first.blocks.min(rest.len()));
         messages.push(message::<H, P, S>(job, tail));
+        rest = behind;
     }
     // SAFETY: the caller's promise.
     let tags = unsafe { even(&messages) };

@@ -107,7 +107,7 @@ impl<'l, const N: usize, const P: usize> Span<'l, N, P> {
             span.count = span.count.min(lane.len());
         }
         if span.count > 0 {
-            span.starts = lanes.map(<[_]>::as_ptr);
+            span.starts.iter_mut().zip(lanes).for_each(|(start, lane)| *start = lane.as_ptr());
         }
         span
     }
@@ -150,6 +150,16 @@ fn each<'l, const N: usize, const P: usize, const S: usize>(
         Some(lane) => what(lane),
         None => const { &[[0; 16]; S] },
     })
+}
+
+/// Something of every message. Not `map`: the compiler leaves that a call where it is asked for vector instructions.
+#[inline(always)]
+#[allow(clippy::indexing_slicing, reason = "the same number of both")]
+pub(super) fn of_each<'a, T, const N: usize, const P: usize, const S: usize>(
+    messages: &[Message<'a, P, S>; N],
+    what: impl Fn(&Message<'a, P, S>) -> T,
+) -> [T; N] {
+    core::array::from_fn(|at| what(&messages[at]))
 }
 
 /// Pieces of `N` lanes, as [`Even`] returns them.

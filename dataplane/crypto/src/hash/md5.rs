@@ -1,6 +1,6 @@
 //! MD5 (RFC 1321 §3.4) in lanes, for HMAC-MD5-96 (RFC 2403): 64 steps over one word of every lane.
 #![allow(unsafe_code, reason = "the way into code that this CPU may lack the features for")]
-use super::lane::{Block, Lane, Message, Span, WIDEST, advance, outers, spread, states};
+use super::lane::{Block, Lane, Message, Span, WIDEST, advance, of_each, outers, spread, states};
 use super::vector::{Piece, w32x8, w32x8l, w32x16};
 
 /// ⌊2³²·|sin(i + 1)|⌋.
@@ -111,9 +111,9 @@ macro_rules! md5 {
                 let Some(messages) = messages.first_chunk::<LANES>() else {
                     return [[[0; 16]; WIDEST]; 2];
                 };
-                let mut state = words(&messages.each_ref().map(|message| message.inner));
-                let body = Span::over(messages.each_ref().map(|message| message.body));
-                let tail = Span::over(messages.each_ref().map(|message| message.tail));
+                let mut state = words(&of_each(messages, |message| message.inner));
+                let body = Span::over(of_each(messages, |message| message.body));
+                let tail = Span::over(of_each(messages, |message| message.tail));
                 for at in 0..body.count() + tail.count() {
                     let (span, at) = match at.checked_sub(body.count()) {
                         None => (&body, at),
@@ -121,7 +121,7 @@ macro_rules! md5 {
                     };
                     state = compress!($v, state, message(&span.block(at)));
                 }
-                let outer = words(&messages.each_ref().map(|message| message.outer));
+                let outer = words(&of_each(messages, |message| message.outer));
                 spread(digest(outer, state))
             }
 

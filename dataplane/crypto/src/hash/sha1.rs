@@ -1,6 +1,6 @@
 //! SHA-1 (FIPS 180-4 §6.1.2) in lanes: 80 rounds over one word of every lane.
 #![allow(unsafe_code, reason = "the way into code that this CPU may lack the features for")]
-use super::lane::{Lane, Message, Span, WIDEST, advance, outers, spread, states};
+use super::lane::{Lane, Message, Span, WIDEST, advance, of_each, outers, spread, states};
 use super::vector::{Piece, w32x8, w32x8l, w32x16};
 
 /// The word of round `$t`: one of the block's for the first 16, then expanded in place.
@@ -100,9 +100,9 @@ macro_rules! sha1 {
                 let Some(messages) = messages.first_chunk::<LANES>() else {
                     return [[[0; 16]; WIDEST]; 2];
                 };
-                let mut state = words(&messages.each_ref().map(|message| message.inner));
-                let body = Span::over(messages.each_ref().map(|message| message.body));
-                let tail = Span::over(messages.each_ref().map(|message| message.tail));
+                let mut state = words(&of_each(messages, |message| message.inner));
+                let body = Span::over(of_each(messages, |message| message.body));
+                let tail = Span::over(of_each(messages, |message| message.tail));
                 for at in 0..body.count() + tail.count() {
                     let (span, at) = match at.checked_sub(body.count()) {
                         None => (&body, at),
@@ -110,7 +110,7 @@ macro_rules! sha1 {
                     };
                     state = compress!($v, state, $v::message_be(&span.block(at)));
                 }
-                let outer = words(&messages.each_ref().map(|message| message.outer));
+                let outer = words(&of_each(messages, |message| message.outer));
                 spread(digest(outer, state))
             }
 

@@ -1,7 +1,7 @@
 //! SHA-256 and SHA-384/512 (FIPS 180-4 §6.2.2, §6.4.2) in lanes: the same rounds over words of 32 and of 64
 //! bits, with other rotations and constants.
 #![allow(unsafe_code, reason = "the way into code that this CPU may lack the features for")]
-use super::lane::{Block, Lane, Message, Span, WIDEST, advance, outers, spread, states};
+use super::lane::{Block, Lane, Message, Span, WIDEST, advance, of_each, outers, spread, states};
 use super::vector::{Piece, w32x8, w32x8l, w32x16, w64x4, w64x4l, w64x8};
 
 /// FIPS 180-4 §4.2.2 and §4.2.3: SHA-256's constants are the upper halves of SHA-512's first 64.
@@ -158,9 +158,9 @@ macro_rules! sha256 {
                 let Some(messages) = messages.first_chunk::<LANES>() else {
                     return [[[0; 16]; WIDEST]; 2];
                 };
-                let mut state = words(&messages.each_ref().map(|message| message.inner));
-                let body = Span::over(messages.each_ref().map(|message| message.body));
-                let tail = Span::over(messages.each_ref().map(|message| message.tail));
+                let mut state = words(&of_each(messages, |message| message.inner));
+                let body = Span::over(of_each(messages, |message| message.body));
+                let tail = Span::over(of_each(messages, |message| message.tail));
                 for at in 0..body.count() + tail.count() {
                     let (span, at) = match at.checked_sub(body.count()) {
                         None => (&body, at),
@@ -174,7 +174,7 @@ macro_rules! sha256 {
                         $v::message_be(&span.block(at))
                     );
                 }
-                let outer = words(&messages.each_ref().map(|message| message.outer));
+                let outer = words(&of_each(messages, |message| message.outer));
                 spread(digest(outer, state))
             }
 
@@ -252,9 +252,9 @@ macro_rules! sha512 {
                 let Some(messages) = messages.first_chunk::<LANES>() else {
                     return [[[0; 16]; WIDEST]; 4];
                 };
-                let mut state = words(&messages.each_ref().map(|message| message.inner));
-                let body = Span::over(messages.each_ref().map(|message| message.body));
-                let tail = Span::over(messages.each_ref().map(|message| message.tail));
+                let mut state = words(&of_each(messages, |message| message.inner));
+                let body = Span::over(of_each(messages, |message| message.body));
+                let tail = Span::over(of_each(messages, |message| message.tail));
                 for at in 0..body.count() + tail.count() {
                     let (span, at) = match at.checked_sub(body.count()) {
                         None => (&body, at),
@@ -268,7 +268,7 @@ macro_rules! sha512 {
                         message(&span.block(at))
                     );
                 }
-                let outer = words(&messages.each_ref().map(|message| message.outer));
+                let outer = words(&of_each(messages, |message| message.outer));
                 spread(digest::<DIGEST>(outer, state))
             }
 
