@@ -110,8 +110,8 @@ fn by_lane<T>(mut rest: &mut [T], lane_of: impl Fn(&T) -> Lane, mut run: impl Fn
 }
 
 /// Verifies and decrypts every packet in place, and sets its verdict. Payload and trailer of a good
-/// packet stand where its ciphertext stood. A bad one is left as it arrived: no octet of its plaintext
-/// is ever written. With a MAC of its own the ICV is checked before anything is decrypted, and
+/// packet stand where its ciphertext stood. A bad one is found as it arrived: no octet of its plaintext is to be
+/// seen once this returns. With a MAC of its own the ICV is checked before anything is decrypted, and
 /// all comparisons take constant time. Packets are grouped as in [`seal`].
 pub fn open(batch: &mut [Open<'_>]) {
     batch.chunks_mut(CHUNK).for_each(open_chunk);

@@ -89,7 +89,8 @@ pub enum BadKey {
 /// its own, wiped when dropped.
 pub struct SealKey(Wiped<Sealing>);
 
-/// In this order: what the batch looks at first is one cache line.
+/// In this order: what the batch looks at first is one cache line, the schedule's tag included. So what a schedule is
+/// made of must not want lines of its own.
 #[repr(C, align(64))]
 struct Sealing {
     kernel: SealKernel,

@@ -12,8 +12,7 @@ pub(crate) type RoundKeys = [[u8; 16]; ROUND_KEYS];
 /// Words of the longest schedule (FIPS 197 §5.2: four for each round, and four before the first).
 const WORDS: usize = 4 * ROUND_KEYS;
 
-/// Round keys of the cipher, on cache lines of their own. Holds key material: lives in a
-/// [`Wiped`](crate::wiped::Wiped).
+/// Round keys of the cipher. Holds key material: lives in a [`Wiped`](crate::wiped::Wiped).
 ///
 /// To hold one is to know that the CPU has AES-NI.
 #[repr(C, align(16))]
