@@ -48,6 +48,19 @@ pub(super) fn avx512<H: Hash<P, S>, const P: usize, const S: usize>(
     unsafe { hmac_avx512::<H, P, S>(ladder, jobs) }
 }
 
+/// A kernel of lanes: up to how many messages it is the quickest for, its lanes, its module.
+macro_rules! rung {
+    ($most:literal, $lanes:literal, $hash:ident::$width:ident $(, $digest:ident)?) => {
+        Rung {
+            most: $most,
+            lanes: $lanes,
+            run: $hash::$width::run,
+            outer: $hash::$width::outer$(::<$digest>)?,
+            even: Some($hash::$width::even$(::<$digest>)?),
+        }
+    };
+}
+
 // The figures below are TSC cycles per octet of long messages on a Zen 4 (a core cycle is 0.70 of them),
 // every lane of the kernel taken. A rung's `most` is where the next one up hashes a block of that many
 // messages in fewer cycles. On CPUs not measured the order is a good guess: where vectors are 512 bits wide
@@ -60,50 +73,17 @@ static SHA1_AVX512_SHANI: Ladder<4, 2> = Ladder(&[
     Rung { most: 1, lanes: 1, run: shani::sha1::<1>, outer: shani::sha1_outer::<1>, even: None },
     Rung { most: 2, lanes: 2, run: shani::sha1::<2>, outer: shani::sha1_outer::<2>, even: None },
     Rung { most: 4, lanes: 4, run: shani::sha1::<4>, outer: shani::sha1_outer::<4>, even: None },
-    Rung {
-        most: 12,
-        lanes: 8,
-        run: sha1::x8l::run,
-        outer: sha1::x8l::outer,
-        even: Some(sha1::x8l::even),
-    },
-    Rung {
-        most: 16,
-        lanes: 16,
-        run: sha1::x16::run,
-        outer: sha1::x16::outer,
-        even: Some(sha1::x16::even),
-    },
+    rung!(12, 8, sha1::x8l),
+    rung!(16, 16, sha1::x16),
 ]);
-static SHA1_AVX512: Ladder<4, 2> = Ladder(&[
-    Rung {
-        most: 8,
-        lanes: 8,
-        run: sha1::x8l::run,
-        outer: sha1::x8l::outer,
-        even: Some(sha1::x8l::even),
-    },
-    Rung {
-        most: 16,
-        lanes: 16,
-        run: sha1::x16::run,
-        outer: sha1::x16::outer,
-        even: Some(sha1::x16::even),
-    },
-]);
+static SHA1_AVX512: Ladder<4, 2> = Ladder(&[rung!(8, 8, sha1::x8l), rung!(16, 16, sha1::x16)]);
 // AVX2 has no rotation: 8 lanes take 0.64, more than four messages by SHA-NI.
 static SHA1_AVX2_SHANI: Ladder<4, 2> = Ladder(&[
     Rung { most: 1, lanes: 1, run: shani::sha1::<1>, outer: shani::sha1_outer::<1>, even: None },
     Rung { most: 2, lanes: 2, run: shani::sha1::<2>, outer: shani::sha1_outer::<2>, even: None },
     Rung { most: 4, lanes: 4, run: shani::sha1::<4>, outer: shani::sha1_outer::<4>, even: None },
 ]);
-static SHA1_AVX2: Ladder<4, 2> = Ladder(&[Rung {
-    most: 8,
-    lanes: 8,
-    run: sha1::x8::run,
-    outer: sha1::x8::outer,
-    even: Some(sha1::x8::even),
-}]);
+static SHA1_AVX2: Ladder<4, 2> = Ladder(&[rung!(8, 8, sha1::x8)]);
 
 // SHA instructions 1.47 alone, 0.80 with 2 messages, 0.75 with 3 (the SHA unit is then full); 8 lanes 0.77,
 // 16 lanes 0.74. A block of all messages takes 94, 105, 144, 392 and 758 cycles. Three messages do not divide
@@ -145,37 +125,11 @@ static SHA256_AVX512_SHANI: Ladder<4, 2> = Ladder(&[
         outer: shani::sha256_outer::<3>,
         even: None,
     },
-    Rung {
-        most: 14,
-        lanes: 8,
-        run: sha2::sha256_x8l::run,
-        outer: sha2::sha256_x8l::outer,
-        even: Some(sha2::sha256_x8l::even),
-    },
-    Rung {
-        most: 16,
-        lanes: 16,
-        run: sha2::sha256_x16::run,
-        outer: sha2::sha256_x16::outer,
-        even: Some(sha2::sha256_x16::even),
-    },
+    rung!(14, 8, sha2::sha256_x8l),
+    rung!(16, 16, sha2::sha256_x16),
 ]);
-static SHA256_AVX512: Ladder<4, 2> = Ladder(&[
-    Rung {
-        most: 8,
-        lanes: 8,
-        run: sha2::sha256_x8l::run,
-        outer: sha2::sha256_x8l::outer,
-        even: Some(sha2::sha256_x8l::even),
-    },
-    Rung {
-        most: 16,
-        lanes: 16,
-        run: sha2::sha256_x16::run,
-        outer: sha2::sha256_x16::outer,
-        even: Some(sha2::sha256_x16::even),
-    },
-]);
+static SHA256_AVX512: Ladder<4, 2> =
+    Ladder(&[rung!(8, 8, sha2::sha256_x8l), rung!(16, 16, sha2::sha256_x16)]);
 // AVX2's 8 lanes take 1.42: never where there is SHA-NI.
 static SHA256_AVX2_SHANI: Ladder<4, 2> = Ladder(&[
     Rung {
@@ -214,13 +168,7 @@ static SHA256_AVX2_SHANI: Ladder<4, 2> = Ladder(&[
         even: None,
     },
 ]);
-static SHA256_AVX2: Ladder<4, 2> = Ladder(&[Rung {
-    most: 8,
-    lanes: 8,
-    run: sha2::sha256_x8::run,
-    outer: sha2::sha256_x8::outer,
-    even: Some(sha2::sha256_x8::even),
-}]);
+static SHA256_AVX2: Ladder<4, 2> = Ladder(&[rung!(8, 8, sha2::sha256_x8)]);
 
 // 4 lanes 0.94, 8 lanes 0.90; in AVX2 4 lanes 1.76.
 static SHA384_AVX512: Ladder<8, 4> = sha512_avx512::<48>();
@@ -230,65 +178,19 @@ static SHA512_AVX2: Ladder<8, 4> = sha512_avx2::<64>();
 
 /// With digests of so many octets.
 const fn sha512_avx512<const DIGEST: u64>() -> Ladder<8, 4> {
-    const {
-        Ladder(&[
-            Rung {
-                most: 4,
-                lanes: 4,
-                run: sha2::sha512_x4l::run,
-                outer: sha2::sha512_x4l::outer::<DIGEST>,
-                even: Some(sha2::sha512_x4l::even::<DIGEST>),
-            },
-            Rung {
-                most: 8,
-                lanes: 8,
-                run: sha2::sha512_x8::run,
-                outer: sha2::sha512_x8::outer::<DIGEST>,
-                even: Some(sha2::sha512_x8::even::<DIGEST>),
-            },
-        ])
-    }
+    const { Ladder(&[rung!(4, 4, sha2::sha512_x4l, DIGEST), rung!(8, 8, sha2::sha512_x8, DIGEST)]) }
 }
 
 /// Likewise.
 const fn sha512_avx2<const DIGEST: u64>() -> Ladder<8, 4> {
-    let x4 = const {
-        &[Rung {
-            most: 4,
-            lanes: 4,
-            run: sha2::sha512_x4::run,
-            outer: sha2::sha512_x4::outer::<DIGEST>,
-            even: Some(sha2::sha512_x4::even::<DIGEST>),
-        }]
-    };
+    let x4 = const { &[rung!(4, 4, sha2::sha512_x4, DIGEST)] };
     Ladder(x4)
 }
 
 // 8 lanes 0.49, 16 lanes 0.31 (each step waits for the last, so the wide vectors cost little more); in AVX2
 // 8 lanes 0.57.
-static MD5_AVX512: Ladder<4, 2> = Ladder(&[
-    Rung {
-        most: 8,
-        lanes: 8,
-        run: md5::x8l::run,
-        outer: md5::x8l::outer,
-        even: Some(md5::x8l::even),
-    },
-    Rung {
-        most: 16,
-        lanes: 16,
-        run: md5::x16::run,
-        outer: md5::x16::outer,
-        even: Some(md5::x16::even),
-    },
-]);
-static MD5_AVX2: Ladder<4, 2> = Ladder(&[Rung {
-    most: 8,
-    lanes: 8,
-    run: md5::x8::run,
-    outer: md5::x8::outer,
-    even: Some(md5::x8::even),
-}]);
+static MD5_AVX512: Ladder<4, 2> = Ladder(&[rung!(8, 8, md5::x8l), rung!(16, 16, md5::x16)]);
+static MD5_AVX2: Ladder<4, 2> = Ladder(&[rung!(8, 8, md5::x8)]);
 
 pub(super) struct Md5;
 pub(super) struct Sha1;
