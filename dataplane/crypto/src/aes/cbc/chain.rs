@@ -139,17 +139,14 @@ macro_rules! chains {
             fn keyed<'a, J: Chained<'a>, const KEYS: usize>(chains: &mut [J]) {
                 let Some(keys) = chains.first().and_then(round_keys::<J, KEYS>) else { return };
                 let mut schedules = vector::schedules(keys);
-                match one_length(chains).filter(|_| J::WHOLE) {
-                    Some(count) => {
-                        for chains in chains.chunks_mut(VECTORS * WIDTH) {
-                            in_lanes(Lanes::even(chains, keys, count), &mut schedules);
-                        }
+                if J::WHOLE && one_length(chains) {
+                    for chains in chains.chunks_mut(VECTORS * WIDTH) {
+                        in_lanes(Lanes::even(chains, keys), &mut schedules);
                     }
-                    None => {
-                        let mut lanes = Lanes::new(chains, keys);
-                        lanes.fill(WIDTH, PACES);
-                        in_lanes(lanes, &mut schedules);
-                    }
+                } else {
+                    let mut lanes = Lanes::new(chains, keys);
+                    lanes.fill(WIDTH, PACES);
+                    in_lanes(lanes, &mut schedules);
                 }
             }
 

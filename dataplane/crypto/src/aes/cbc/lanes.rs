@@ -82,16 +82,16 @@ impl<'j, 'a, J: Chained<'a>, const KEYS: usize> Lanes<'j, 'a, J, KEYS> {
         }
     }
 
-    /// A lane for each of at most 16 chains of one part, all of `count` blocks.
+    /// A lane for each of at most 16 chains of one part, all of the same number of blocks.
     #[inline(always)]
-    pub fn even(jobs: &'j mut [J], keys: &'a [Block; KEYS], count: usize) -> Self {
-        let mut lanes = Self { even: true, least: count, ..Self::new(jobs, keys) };
+    pub fn even(jobs: &'j mut [J], keys: &'a [Block; KEYS]) -> Self {
+        let mut lanes = Self { even: true, ..Self::new(jobs, keys) };
         for (lane, job) in lanes.jobs.iter_mut().enumerate().take(MOST) {
-            if let (Some(keys), Some(part)) = (round_keys(job), job.take()) {
-                (lanes.keys[lane], lanes.state[lane]) = (keys, job.state());
-                lanes.starts[lane] = part.span().start;
-                lanes.active = lane + 1;
-            }
+            let (Some(keys), Some(part)) = (round_keys(job), job.take()) else { break };
+            let Span { start, count } = part.span();
+            (lanes.keys[lane], lanes.state[lane], lanes.starts[lane]) = (keys, job.state(), start);
+            lanes.least = lanes.least.min(count);
+            lanes.active = lane + 1;
         }
         lanes.fresh = (1 << lanes.active) - 1;
         lanes
@@ -200,10 +200,10 @@ pub(super) fn round_keys<'a, J: Chained<'a>, const KEYS: usize>(
     job.key().keys().first_chunk()
 }
 
-/// The blocks that each of the chains has, if it is the same number, and not none.
-pub(super) fn one_length<'a, J: Chained<'a>>(jobs: &[J]) -> Option<usize> {
-    let first = jobs.first().map(Chained::count).filter(|count| *count > 0)?;
-    jobs.iter().all(|job| job.count() == first).then_some(first)
+/// Whether all have the same number of blocks, and not none.
+pub(super) fn one_length<'a, J: Chained<'a>>(jobs: &[J]) -> bool {
+    let first = jobs.first().map_or(0, Chained::count);
+    first > 0 && jobs.iter().all(|job| job.count() == first)
 }
 
 /// A chain's length in blocks, above its place among the jobs: one word to sort by.
